@@ -1,0 +1,192 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+// Report is what Check found out about one exchange's log.
+type Report struct {
+	Exchange string
+	Objects  int   // commits, genesis not counted
+	Events   int64 // of these commits; the head is the same number where nothing is wrong
+	Legacy   int   // objects of the original server
+	// Findings are broken rules: an acknowledged write may be missing, or a reader may fail.
+	Findings []string
+	// Notes are oddities that no server may mend and every server reads past, such as a torn line of the
+	// original server. A query on the folder may still fail on them.
+	Notes []string
+}
+
+func (r *Report) finding(format string, args ...any) {
+	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// Check reads the whole log of an exchange from the store alone and holds it against the format: the
+// chain of positions without a hole, one key for each, every object whole, every line strict, seq and ts
+// in order, days closed where they end, and nothing in the folder that is not accounted for. It writes
+// nothing, and may run beside a server. An error means that the store could not be read or that there is
+// no such log; what is wrong with the log is in the report.
+func Check(ctx context.Context, store Store, exchange string) (Report, error) {
+	r := Report{Exchange: exchange}
+	if err := verifySchema(ctx, store); err != nil {
+		r.finding("%v", err)
+	}
+	// The listing comes first: what is committed while the chain is walked is in the chain only.
+	positions, others, err := list(ctx, store, exchange)
+	if err != nil {
+		return r, err
+	}
+	g, err := readGenesis(ctx, store, exchange)
+	switch {
+	case errors.Is(err, errAbsent) && len(positions)+len(others) == 0:
+		return r, ErrNotFound
+	case errors.Is(err, errAbsent):
+		r.finding("position 0 is missing: %s", genesisKey(exchange))
+		return r, nil
+	case errors.Is(err, errCorrupt):
+		r.finding("%v", err)
+		return r, nil
+	case err != nil:
+		return r, err
+	}
+	if err := r.checkLegacy(ctx, store, g, others); err != nil {
+		return r, err
+	}
+	return r, r.checkChain(ctx, store, g, positions)
+}
+
+func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed) error {
+	r.Legacy = len(others)
+	if g.Legacy == nil {
+		for _, o := range others {
+			r.note("%s is no commit of this log", o.key)
+		}
+		return nil
+	}
+	if got := setOf(others); got.SHA256 != g.Legacy.SHA256 {
+		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
+	}
+	for _, o := range others {
+		data, err := readWhole(ctx, store, o.key, replayTimeout)
+		if err != nil {
+			return err
+		}
+		parseLegacy(data, r.Exchange, o.key, func(line int, err error) {
+			r.note("%s line %d of the original server is passed over: %v", o.key, line, err)
+		})
+	}
+	return nil
+}
+
+// checkChain walks the positions from 1 to the head.
+func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place) error {
+	l := &Log{store: store, exchange: r.Exchange, machine: discard{}, own: map[string]struct{}{}}
+	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	chain := map[string]struct{}{g.object.key: {}}
+	ids := map[string]int64{g.object.events[0].ID: 0}
+	ahead := l.fetchAhead(ctx, slices.DeleteFunc(slices.Clone(positions), func(p place) bool { return p.seq == 0 }))
+	defer ahead.stop()
+	for {
+		p := l.head.place(r.Exchange)
+		o, err := ahead.read(p)
+		switch {
+		case errors.Is(err, errAbsent):
+			r.checkStrays(positions, chain, l.head.next)
+			return nil
+		case errors.Is(err, errCorrupt):
+			r.finding("%v", err)
+			return nil
+		case err != nil:
+			return err
+		}
+		chain[p.key] = struct{}{}
+		r.checkLines(o, ids)
+		if _, err := l.apply(o); err != nil {
+			r.finding("%v", err)
+			return nil
+		}
+		r.Objects++
+		r.Events += int64(len(o.events))
+	}
+}
+
+// discard is the machine of a walk that only looks at the format.
+type discard struct{}
+
+func (discard) Apply([]Event)   {}
+func (discard) Fork() Tentative { return nil }
+
+// checkStrays reports computed keys that are not in the chain: a position past the head means a hole
+// before it, one before the head was created under two dates or written after its day was merged.
+func (r *Report) checkStrays(positions []place, chain map[string]struct{}, next int64) {
+	for _, p := range positions {
+		if _, ok := chain[p.key]; ok {
+			continue
+		}
+		if p.seq >= next {
+			r.finding("%s exists, but position %d is missing: %s", p, next, p.key)
+		} else {
+			r.finding("%s is not in the chain of commits: %s", p, p.key)
+		}
+	}
+}
+
+// lineKeys are the keys of a line, in the order in which they are written.
+var lineKeys = []string{"event_id", "seq", "ts", "exchange_id", "thread_ref", "event_type", "actor_id", "payload"}
+
+// checkLines holds the bytes of a commit against the strict form of a line, and its event ids against
+// all before.
+func (r *Report) checkLines(o object, ids map[string]int64) {
+	for n, raw := range bytes.Split(bytes.TrimSuffix(o.data, []byte("\n")), []byte("\n")) {
+		if problem := lineProblem(raw); problem != "" {
+			r.finding("%s line %d: %s", o.key, n+1, problem)
+		}
+	}
+	for _, e := range o.events {
+		if seq, ok := ids[e.ID]; ok {
+			r.finding("%s: event id %s of seq %d is that of seq %d too", o.key, e.ID, e.Seq, seq)
+		}
+		ids[e.ID] = e.Seq
+	}
+}
+
+// lineProblem says what keeps a line from being read by everyone, or "".
+func lineProblem(raw []byte) string {
+	if len(raw) > maxCommand {
+		return fmt.Sprintf("it is %d bytes long", len(raw))
+	}
+	if !utf8.Valid(raw) {
+		return "it is not UTF-8"
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return "it is no JSON object"
+	}
+	var keys []string
+	var last json.RawMessage
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil || dec.Decode(&last) != nil {
+			return "it is torn"
+		}
+		key, _ := t.(string)
+		keys = append(keys, key)
+	}
+	if !slices.Equal(keys, lineKeys) {
+		return fmt.Sprintf("its keys are %q", keys)
+	}
+	if last[0] != '{' {
+		return "its payload is no object"
+	}
+	return ""
+}

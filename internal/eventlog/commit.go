@@ -1,0 +1,186 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// errLost: another commit stands at the position; the commands must be decided again.
+var errLost = errors.New("the position was won by another commit")
+
+// decision is what a batch came to on the state of one moment: the commit to write, if any, and the
+// commands whose answers leave with it.
+type decision struct {
+	object  object // at the next position; no events: nothing to write
+	decided []*pending
+	rest    []*pending // did not fit; their turn comes after this commit
+	closing bool       // the commit only closes the day; decided must be decided again after it
+	err     error      // decided can't be committed at all
+}
+
+// decide decides as many commands of the batch as one commit holds, each on the state that those before
+// it will have made. It runs under the log's lock, so that no commit is applied meanwhile; it does not
+// wait for anything. Commands that are too large are answered here.
+func (l *Log) decide(batch []*pending) decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	d := decision{object: object{place: l.head.place(l.exchange)}}
+	state := l.machine.Fork()
+	for i, p := range batch {
+		events, data, err := l.encode(p.cmd.Decide(state, now), d, now)
+		if err != nil {
+			p.result <- err
+			continue
+		}
+		if len(events) > 0 && len(d.object.events) > 0 && len(d.object.data)+len(data) > maxBatch {
+			d.rest = batch[i:]
+			break
+		}
+		for _, e := range events {
+			state.Apply(e)
+		}
+		d.object.events = append(d.object.events, events...)
+		d.object.data = append(d.object.data, data...)
+		d.decided = append(d.decided, p)
+	}
+	if len(d.object.events) == 0 {
+		return d
+	}
+	if l.head.next+int64(len(d.object.events)) > maxSeq {
+		d.err = fmt.Errorf("%w: no positions are left", ErrFormat)
+	} else if next := l.dueDay(now); next != "" {
+		d.close(l, next, now)
+	}
+	return d
+}
+
+// close turns the decision into one that commits day_closed alone, at the position that the batch wanted.
+// The position after it lives in the day next.
+func (d *decision) close(l *Log, next day, now time.Time) {
+	d.object.events, d.object.data, d.closing = nil, nil, true
+	payload := fmt.Appendf(nil, `{"next":%q}`, next)
+	d.object.events, d.object.data, d.err = l.encode([]Draft{{Type: typeDayClosed, Actor: logActor, Payload: payload}}, *d, now)
+}
+
+// encode gives drafts their places behind those already in d. Their ids are new at each decision, so
+// that a commit found in the store can be told from one decided on another state.
+func (l *Log) encode(drafts []Draft, d decision, now time.Time) ([]Event, []byte, error) {
+	var data []byte
+	events := make([]Event, 0, len(drafts))
+	seq := d.object.seq + int64(len(d.object.events))
+	for _, f := range drafts {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, nil, fmt.Errorf("make an event id: %w", err)
+		}
+		e := Event{ID: id.String(), Seq: seq, TS: now, Thread: f.Thread, Type: f.Type, Actor: f.Actor, Payload: f.Payload}
+		if data, e, err = appendLine(data, l.exchange, e); err != nil {
+			return nil, nil, err
+		}
+		if len(data) > maxCommand {
+			return nil, nil, fmt.Errorf("%w: its events take %d bytes or more, at most %d fit", ErrTooLarge, len(data), maxCommand)
+		}
+		events = append(events, e)
+		seq++
+	}
+	return events, data, nil
+}
+
+// append writes a commit and finds out which of three things became of it (storage rule 4): done (nil),
+// lost (errLost), or unknown. While that is unknown the same bytes go to the same key again, never
+// others: a command is not decided anew while an attempt of it may still land. ErrOutcomeUnknown gives
+// up; ErrUnavailable is only for a store that certainly took nothing.
+func (l *Log) append(d decision) error {
+	l.mu.Lock()
+	l.own[d.object.events[0].ID] = struct{}{}
+	l.mu.Unlock()
+	start := time.Now()
+	unknown := false
+	for wait := time.Duration(0); ; {
+		if done, err := l.landed(d); done {
+			return err // a head check found what stands there
+		}
+		err := put(l.ctx, l.store, d.object.key, d.object.data)
+		switch {
+		case err == nil:
+			l.took = time.Since(start)
+			return l.takePlace(d, d.object)
+		case l.store.Fatal(err):
+			l.fail(err)
+			return ErrClosed
+		case l.store.Definite(err) && !unknown:
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		// "Exists" is no more than that: the object may be this commit, put there by an attempt of the
+		// SDK's own. Until it has been read a later refusal says nothing.
+		unknown = true
+		o, rerr := read(l.ctx, l.store, l.exchange, d.object.place, readTimeout)
+		switch {
+		case rerr == nil:
+			return l.takePlace(d, o)
+		case errors.Is(rerr, errCorrupt):
+			l.fail(rerr)
+			return ErrClosed
+		}
+		wait = backoff(wait)
+		if time.Since(start)+wait > giveUp || pause(l.ctx, wait) != nil {
+			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		}
+	}
+}
+
+// put writes one attempt.
+func put(ctx context.Context, store Store, key string, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	if err := store.Bucket().WriteAll(ctx, key, data, createOnly()); err != nil {
+		return fmt.Errorf("write %s: %w", key, err)
+	}
+	return nil
+}
+
+// verdict tells what became of d once its position has been passed. l.mu must be held.
+func (l *Log) verdict(d decision) error {
+	if l.won == d.object.events[0].ID {
+		return nil
+	}
+	return errLost
+}
+
+// landed reports whether the position has been passed meanwhile, and then what became of d.
+func (l *Log) landed(d decision) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return true, ErrClosed
+	}
+	if l.head.next == d.object.seq {
+		return false, nil
+	}
+	return true, l.verdict(d)
+}
+
+// takePlace applies what stands at d's position, o, and tells whether it is d. Only the ids of its events
+// decide that: an SDK that retried by itself meets its own object as "exists".
+func (l *Log) takePlace(d decision, o object) error {
+	l.mu.Lock()
+	mine, err := l.apply(o)
+	if err == nil {
+		err = l.verdict(d)
+	}
+	l.mu.Unlock()
+	if err != nil && !errors.Is(err, errLost) {
+		l.fail(err)
+		return ErrClosed
+	}
+	if errors.Is(err, errLost) && !mine && !l.store.Shared() {
+		l.fail(fmt.Errorf("another process writes to this directory: a foreign commit stands at %s", d.object.place))
+		return ErrClosed
+	}
+	return err
+}

@@ -1,0 +1,26 @@
+// Package eventlog keeps one append-only log per exchange in a bucket. The bucket is the only database:
+// whatever a server holds in memory is a projection of its logs and can be rebuilt from them. The format
+// and its rules are in docs/storage.md; the numbers below and in the comments are the rules' numbers there.
+//
+// A commit is one object with one or more events, one JSON object per line. Its key is computed from the
+// exchange and the commit's first seq (key.go, rule 1) and it is created with if-not-exists, so exactly one
+// writer wins a position, without a leader, a lock or a clock (rule 2). What must stay true:
+//
+//   - A command is decided on the state at the position its commit is written to, and never while another
+//     attempt of it may still land (commit.go, rules 3 and 4).
+//   - An answer leaves after the commit that carries it is durable and applied. An answer without a commit
+//     leaves only from a state proved to be the head after the request came (submit.go, rules 10 and 11).
+//   - Only the store's own "no such key" means that a position is free, and only an object read whole counts
+//     (read.go, rule 5).
+//   - A position has one key: genesis fixes the first day, and day_closed the next (genesis.go, day.go, rules
+//     6 to 8).
+//   - What others wrote is found by asking for the one key that comes next. A listing is never evidence
+//     (replay.go, follow.go, rule 9).
+//
+// The package knows positions, lines and days. What events mean is the Machine's business, which the log
+// feeds with every commit in order, and which it asks for decisions.
+//
+// Cost: a command costs its share of one create, whatever the size of the log; a read costs its share of
+// one request for an absent key where others can write, and nothing elsewhere; a start reads every object
+// of the log once.
+package eventlog

@@ -1,0 +1,225 @@
+package eventlog
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+	"golang.org/x/sync/errgroup"
+)
+
+// legacySet says which objects of the original server are the prefix of the log. Genesis freezes it:
+// an object that appears later can't change the past under decisions already made.
+type legacySet struct {
+	Objects int     `json:"objects"`
+	SHA256  string  `json:"sha256"` // hex, of the sorted keys joined by LF
+	LastTS  instant `json:"last_ts"`
+}
+
+// instant is a time in the form of ts; the zero time is "".
+type instant struct{ time.Time }
+
+// MarshalJSON writes the time as in an event's ts.
+func (t instant) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte(`""`), nil
+	}
+	return json.Marshal(t.UTC().Format(timeFormat))
+}
+
+// UnmarshalJSON reads RFC 3339; anything else is the zero time.
+func (t *instant) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("decode time: %w", err)
+	}
+	t.Time, _ = time.Parse(time.RFC3339, s)
+	return nil
+}
+
+// listed is what a listing says of an object.
+type listed struct {
+	key string
+	mod time.Time
+}
+
+// list returns the computed positions of the exchange in log order, and everything else under its
+// folder in key order.
+func list(ctx context.Context, store Store, exchange string) (positions []place, others []listed, err error) {
+	it := store.Bucket().List(&blob.ListOptions{Prefix: Prefix(exchange)})
+	for {
+		obj, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("list the log of %s: %w", exchange, err)
+		}
+		if p, ok := parseKey(exchange, obj.Key); ok {
+			positions = append(positions, p)
+		} else if strings.HasSuffix(obj.Key, ".jsonl") {
+			others = append(others, listed{key: obj.Key, mod: obj.ModTime})
+		}
+	}
+	slices.SortFunc(positions, func(a, b place) int { return cmp.Compare(a.seq, b.seq) })
+	return positions, others, nil
+}
+
+// surveyLegacy makes the set that genesis records.
+func surveyLegacy(ctx context.Context, store Store, exchange string, log *slog.Logger) (legacySet, error) {
+	_, others, err := list(ctx, store, exchange)
+	if err != nil {
+		return legacySet{}, err
+	}
+	events, err := readLegacy(ctx, store, exchange, others, log)
+	if err != nil {
+		return legacySet{}, err
+	}
+	set := setOf(others)
+	if len(events) > 0 {
+		set.LastTS.Time = events[len(events)-1].TS
+	}
+	return set, nil
+}
+
+func setOf(objects []listed) legacySet {
+	keys := make([]string, len(objects))
+	for i, o := range objects {
+		keys[i] = o.key
+	}
+	slices.Sort(keys)
+	h := sha256.Sum256([]byte(strings.Join(keys, "\n")))
+	return legacySet{Objects: len(keys), SHA256: hex.EncodeToString(h[:])}
+}
+
+// loadLegacy reads the prefix that genesis recorded, in its order, from the objects that a listing
+// shows now. Where some came or went since, it says so and takes those older than genesis.
+func loadLegacy(ctx context.Context, store Store, exchange string, want legacySet, found []listed, log *slog.Logger) ([]Event, error) {
+	if setOf(found).SHA256 != want.SHA256 {
+		log.Warn("objects of the original server changed since this server took over; the original must not run any more",
+			"recorded", want.Objects, "found", len(found))
+		var err error
+		if found, err = olderThanGenesis(ctx, store, exchange, found); err != nil {
+			return nil, err
+		}
+	}
+	return readLegacy(ctx, store, exchange, found, log)
+}
+
+func olderThanGenesis(ctx context.Context, store Store, exchange string, objects []listed) ([]listed, error) {
+	attr, err := store.Bucket().Attributes(ctx, genesisKey(exchange))
+	if err != nil {
+		return nil, fmt.Errorf("read the age of genesis: %w", err)
+	}
+	return slices.DeleteFunc(objects, func(o listed) bool { return o.mod.After(attr.ModTime) }), nil
+}
+
+// oldEvent is an event of the original server with what orders it.
+type oldEvent struct {
+	Event
+	key string
+	n   int // its line
+}
+
+// readLegacy reads objects of the original server in their order: by ts, then by type (two events of
+// one call share a ts), then by key. It was not strict, so nothing here is an error but a store that
+// can't be read: a line that is no event is passed over and named in the log.
+func readLegacy(ctx context.Context, store Store, exchange string, objects []listed, log *slog.Logger) ([]Event, error) {
+	found := make([][]oldEvent, len(objects))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(replayReaders)
+	for i, o := range objects {
+		g.Go(func() error {
+			data, err := readWhole(ctx, store, o.key, replayTimeout)
+			if err != nil && !errors.Is(err, errAbsent) {
+				return err
+			}
+			found[i] = parseLegacy(data, exchange, o.key, func(line int, err error) {
+				log.Warn("a line of the original server is passed over", "key", o.key, "line", line, "error", err)
+			})
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all := slices.Concat(found...)
+	slices.SortStableFunc(all, func(a, b oldEvent) int {
+		return cmp.Or(a.TS.Compare(b.TS), cmp.Compare(typeRank(a.Type), typeRank(b.Type)), strings.Compare(a.key, b.key), cmp.Compare(a.n, b.n))
+	})
+	events := make([]Event, len(all))
+	for i, e := range all {
+		events[i] = e.Event
+	}
+	return events, nil
+}
+
+// typeRank orders the events of one call of the original server.
+func typeRank(eventType string) int {
+	order := []string{"executor_registered", "thread_created", "status_changed", "message_added"}
+	if i := slices.Index(order, eventType); i >= 0 {
+		return i
+	}
+	return len(order)
+}
+
+// parseLegacy decodes one object of the original server. passed is told of each line that is no event,
+// counted from 1.
+func parseLegacy(data []byte, exchange, key string, passed func(line int, err error)) []oldEvent {
+	var events []oldEvent
+	for n, raw := range bytes.Split(data, []byte("\n")) {
+		raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\ufeff"))
+		if len(raw) == 0 {
+			continue
+		}
+		e, err := parseOldLine(raw, exchange, key)
+		if err != nil {
+			passed(n+1, err)
+			continue
+		}
+		events = append(events, oldEvent{Event: e, key: key, n: n})
+	}
+	return events
+}
+
+// parseOldLine decodes a line with whatever types its fields have. An unreadable ts becomes the start
+// of the day in the key.
+func parseOldLine(raw []byte, exchange, key string) (Event, error) {
+	var l map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	text := func(name string) (s string) {
+		if json.Unmarshal(l[name], &s) != nil {
+			return ""
+		}
+		return s
+	}
+	if x := text("exchange_id"); x != exchange && x != "" {
+		return Event{}, errOtherExchange
+	}
+	e := Event{ID: text("event_id"), Thread: text("thread_ref"), Type: text("event_type"), Actor: text("actor_id"), Payload: l["payload"]}
+	if e.Type == "" {
+		return Event{}, errors.New("it has no event_type")
+	}
+	ts, err := time.Parse(time.RFC3339, text("ts"))
+	if err != nil {
+		rest := strings.TrimPrefix(key, Prefix(exchange))
+		if len(rest) > len(genesisDay) {
+			ts, _ = time.Parse("2006/01/02", rest[:len(genesisDay)])
+		}
+	}
+	e.TS = ts.UTC()
+	return e, nil
+}

@@ -1,0 +1,41 @@
+package eventlog
+
+import "time"
+
+const (
+	// maxBatch bounds the bytes of one commit that carries several commands: far enough below the
+	// 16 MiB from which the AWS SDK turns an upload into a multipart one, and small enough that one
+	// slow upload does not hold many answers.
+	maxBatch = 8 << 20
+	// maxCommand bounds the encoded events of one command, and so every commit: from 16 MiB on the
+	// SDK uploads in parts, which is another protocol with conditions of its own, and DuckDB's readers
+	// fail on lines that long.
+	maxCommand = 15 << 20
+	// maxQueue bounds the commands that wait for a commit. A group commit drains a full queue in a
+	// second or so; beyond it waiting only makes answers late.
+	maxQueue = 4096
+
+	// putTimeout bounds one attempt to write a commit, readTimeout one to read an object of the
+	// tail. giveUp bounds all attempts at one position together: a client is told within ten seconds
+	// that a write did not come through, whatever the store does.
+	putTimeout  = 5 * time.Second
+	readTimeout = 4 * time.Second
+	giveUp      = 8 * time.Second
+	// replayTimeout bounds reading one object at a start, where objects may be large.
+	replayTimeout = 60 * time.Second
+
+	// maxLost bounds how often a batch may lose its position before its commands are told to come
+	// back: a replica far from its bucket can lose every race.
+	maxLost = 10
+	// politeness is how long after meeting another writer's commit a writer leaves room, for the time
+	// one write takes, after each commit of its own. Without it the one nearer to the bucket wins every race.
+	politeness = time.Second
+
+	// maxAhead is how far ahead of the store's time the log's day may be moved. One bad clock must not
+	// put a log into the year 2099 for good (storage rule 8).
+	maxAhead = 24 * time.Hour
+
+	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
+	// work for a processor.
+	replayReaders = 32
+)

@@ -1,0 +1,89 @@
+package eventlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// timeFormat is RFC 3339 in UTC with milliseconds, the form of every ts.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// line is an event as it is written: exactly these 8 keys, in this order. Data of the original
+// server has no seq.
+type line struct {
+	EventID    string          `json:"event_id"`
+	Seq        int64           `json:"seq"`
+	TS         string          `json:"ts"`
+	ExchangeID string          `json:"exchange_id"`
+	ThreadRef  *string         `json:"thread_ref"`
+	EventType  string          `json:"event_type"`
+	ActorID    string          `json:"actor_id"`
+	Payload    json.RawMessage `json:"payload"`
+}
+
+var payloadKey = []byte(`,"payload":`)
+
+// appendLine appends e as one line to buf and returns the longer buf and e with the payload as it
+// stands in the line: what is applied here is byte for byte what a replay will read.
+func appendLine(buf []byte, exchange string, e Event) ([]byte, Event, error) {
+	l := line{EventID: e.ID, Seq: e.Seq, TS: e.TS.UTC().Format(timeFormat), ExchangeID: exchange, EventType: e.Type, ActorID: e.Actor, Payload: e.Payload}
+	if e.Thread != "" {
+		l.ThreadRef = &e.Thread
+	}
+	start := len(buf)
+	w := bytes.NewBuffer(buf)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // a photo's text must not grow sixfold on its way into the log
+	if err := enc.Encode(l); err != nil {
+		return buf[:start], e, fmt.Errorf("encode event %d of type %s: %w", e.Seq, e.Type, err)
+	}
+	buf = w.Bytes()
+	// Inside a string every quote is escaped, so the first match is the key itself.
+	at := start + bytes.Index(buf[start:], payloadKey) + len(payloadKey)
+	end := len(buf) - len("}\n")
+	e.Payload = json.RawMessage(buf[at:end:end])
+	return buf, e, nil
+}
+
+var errOtherExchange = errors.New("the event belongs to another exchange")
+
+// parseLine decodes one line of a log. Only for data of the original server may seq be missing.
+func parseLine(data []byte, exchange string) (Event, error) {
+	var l line
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	if l.ExchangeID != exchange {
+		return Event{}, errOtherExchange
+	}
+	ts, err := time.Parse(time.RFC3339, l.TS)
+	if err != nil {
+		return Event{}, fmt.Errorf("decode event %s: ts: %w", l.EventID, err)
+	}
+	e := Event{ID: l.EventID, Seq: l.Seq, TS: ts.UTC(), Type: l.EventType, Actor: l.ActorID, Payload: l.Payload}
+	if l.ThreadRef != nil {
+		e.Thread = *l.ThreadRef
+	}
+	return e, nil
+}
+
+// parseObject decodes the lines of one object of the log: events of that exchange whose seqs follow
+// each other without a gap. The first two lines of genesis are the schema's and are passed over.
+func parseObject(data []byte, exchange string) ([]Event, error) {
+	data = bytes.TrimPrefix(data, []byte(schemaLines))
+	events := make([]Event, 0, bytes.Count(data, []byte("\n")))
+	for n, raw := range bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
+		e, err := parseLine(raw, exchange)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n+1, err)
+		}
+		if n > 0 && e.Seq != events[n-1].Seq+1 {
+			return nil, fmt.Errorf("line %d: seq %d follows seq %d", n+1, e.Seq, events[n-1].Seq)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}

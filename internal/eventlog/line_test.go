@@ -1,0 +1,101 @@
+package eventlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A line has exactly the 8 keys in their order, and the payload keeps the spelling of its numbers, the
+// order of its keys and characters that HTML would escape.
+func TestLineForm(t *testing.T) {
+	e := Event{
+		ID: "id", Seq: 7, TS: time.Date(2026, 2, 1, 23, 0, 0, 5e6, time.FixedZone("", 3600)), Thread: "2026-02-01-XY1Z", Type: "said", Actor: `o"brien`,
+		Payload: json.RawMessage(`{ "b": 12345678901234567890, "a": 2.50, "c": "<&>` + "\u2028" + `", "payload": {"payload":1} }`),
+	}
+	data, got, err := appendLine([]byte("before\n"), "home", e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `before
+{"event_id":"id","seq":7,"ts":"2026-02-01T22:00:00.005Z","exchange_id":"home","thread_ref":"2026-02-01-XY1Z","event_type":"said","actor_id":"o\"brien","payload":{"b":12345678901234567890,"a":2.50,"c":"<&>` + "\u2028" + `","payload":{"payload":1}}}
+`
+	if string(data) != want {
+		t.Errorf("got  %s\nwant %s", data, want)
+	}
+	if problem := lineProblem(bytes.TrimSpace(data[len("before\n"):])); problem != "" {
+		t.Error(problem)
+	}
+	read, err := parseLine(data[len("before\n"):], "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(read.Payload) != string(got.Payload) {
+		t.Errorf("applied payload %s, a replay reads %s", got.Payload, read.Payload)
+	}
+	if read.ID != e.ID || read.Seq != e.Seq || !read.TS.Equal(e.TS) || read.Thread != e.Thread || read.Actor != e.Actor {
+		t.Errorf("read back %+v", read)
+	}
+}
+
+func TestLineWithoutThread(t *testing.T) {
+	data, _, err := appendLine(nil, "home", Event{ID: "id", Type: "x", Actor: "-", Payload: json.RawMessage(`{}`)})
+	if err != nil || !strings.Contains(string(data), `"thread_ref":null`) {
+		t.Errorf("got %s, %v", data, err)
+	}
+}
+
+func TestLineProblems(t *testing.T) {
+	good := `{"event_id":"i","seq":1,"ts":"2026-02-01T22:00:00.000Z","exchange_id":"home","thread_ref":null,"event_type":"x","actor_id":"a","payload":{}}`
+	for name, raw := range map[string]string{
+		"":                          good,
+		"it is no JSON object":      `[]`,
+		"it is torn":                good[:len(good)-4],
+		"its payload is no object":  strings.Replace(good, `"payload":{}`, `"payload":"{}"`, 1),
+		"it is not UTF-8":           strings.Replace(good, `"x"`, "\"\xff\"", 1),
+		`its keys are ["event_id"]`: `{"event_id":"i"}`,
+	} {
+		if got := lineProblem([]byte(raw)); got != name {
+			t.Errorf("%s: got %q, want %q", raw, got, name)
+		}
+	}
+	twice := strings.Replace(good, `"seq":1`, `"seq":1,"seq":1`, 1)
+	if got := lineProblem([]byte(twice)); !strings.HasPrefix(got, "its keys are") {
+		t.Errorf("a key twice: %q", got)
+	}
+}
+
+// FuzzParseObject feeds the event decoder with anything: it must refuse or return events whose seqs follow
+// each other, and what it returns must survive being written again.
+func FuzzParseObject(f *testing.F) {
+	line, _, _ := appendLine(nil, "home", Event{ID: "id", Seq: 1, TS: time.Unix(0, 0), Type: "x", Actor: "a", Payload: json.RawMessage(`{"a":1}`)})
+	f.Add(line)
+	f.Add([]byte(schemaLines))
+	f.Add(append([]byte(schemaLines), line...))
+	f.Add([]byte("{}\n{}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		parseLegacy(data, "home", "events/exchange=home/2026/02/01/x.jsonl", func(int, error) {})
+		events, err := parseObject(data, "home")
+		if err != nil {
+			return
+		}
+		for i, e := range events {
+			if i > 0 && e.Seq != events[i-1].Seq+1 {
+				t.Fatalf("seq %d after %d", e.Seq, events[i-1].Seq)
+			}
+			if len(e.Payload) == 0 || e.TS.Year() > 9999 || e.TS.Year() < 0 {
+				continue
+			}
+			out, _, err := appendLine(nil, "home", e)
+			if err != nil {
+				t.Fatalf("event %+v was read and can't be written: %v", e, err)
+			}
+			again, err := parseLine(out, "home")
+			if err != nil || again.Seq != e.Seq || again.Actor != e.Actor || again.Thread != e.Thread {
+				t.Fatalf("written as %s, read as %+v, %v", out, again, err)
+			}
+		}
+	})
+}

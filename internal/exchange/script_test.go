@@ -1,0 +1,309 @@
+package exchange_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// TestScripts runs testdata/*.txt. Their commands:
+//
+//	now TIME                          the time of what follows
+//	register ID [name=N] [caps=(C,…)] a registration; its key hash is "key-ID" unless key=K
+//	create WHO [suffixes=(S,…)]       a POST of the request in the input
+//	patch WHO REF [key=K]             a PATCH of the thread with the body in the input
+//	profile WHO [of=ID]               a PATCH of a profile with the body in the input
+//	apply                             folds events, one line of the log each, without deciding anything
+//	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
+//	matrix                            the state machine as a table
+//
+// A command prints its events, then what it answers, or "refused" with the code and the sentence.
+// Each is decided on a fork, and its events are then applied to the state and numbered, as the log does.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if !strings.HasSuffix(path, ".txt") {
+			return // what a fuzz target found
+		}
+		s := &script{state: exchange.New(), now: time.Date(2026, 2, 1, 22, 0, 0, 0, time.UTC)}
+		datadriven.RunTest(t, path, s.run)
+	})
+}
+
+type script struct {
+	state *exchange.State
+	seq   int64
+	now   time.Time
+}
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "now":
+		s.now = parseTime(t, d.CmdArgs[0].Key)
+		return ""
+	case "register", "create", "patch", "profile":
+		return s.decide(s.command(t, d))
+	case "apply":
+		return s.apply(t, d.Input)
+	case "matrix":
+		return matrix()
+	}
+	return s.query(t, d)
+}
+
+func (s *script) query(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "thread":
+		thread, ok := s.state.Thread(d.CmdArgs[0].Key)
+		if !ok {
+			return "none"
+		}
+		return printThread(thread)
+	case "list":
+		var f exchange.Filter
+		d.MaybeScanArgs(t, "status", &f.Status)
+		d.MaybeScanArgs(t, "limit", &f.Limit)
+		var b strings.Builder
+		for _, thread := range s.state.Threads(f) {
+			fmt.Fprintln(&b, printLine(thread))
+		}
+		return b.String()
+	case "executors":
+		var b strings.Builder
+		for _, e := range s.state.Executors() {
+			fmt.Fprintf(&b, "%s %q %q key=%s created=%s\n", e.ID, e.DisplayName, e.Capabilities, e.KeyHash, stamp(e.CreatedAt))
+		}
+		return b.String()
+	case "whose":
+		e, ok := s.state.ExecutorByKeyHash(d.CmdArgs[0].Key)
+		if !ok {
+			return "nobody's"
+		}
+		return e.ID
+	case "seen":
+		return stamp(s.state.LastEvent(d.CmdArgs[0].Key))
+	}
+	t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
+	return ""
+}
+
+func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command {
+	who := d.CmdArgs[0].Key
+	key := "key-" + who
+	d.MaybeScanArgs(t, "key", &key)
+	caller := exchange.Caller{Executor: who, KeyHash: key}
+	switch d.Cmd {
+	case "register":
+		c := &exchange.Register{ID: who, KeyHash: key}
+		for _, arg := range d.CmdArgs[1:] {
+			switch arg.Key {
+			case "name":
+				c.DisplayName = strings.Join(arg.Vals, ", ")
+			case "caps":
+				c.Capabilities = arg.Vals
+			}
+		}
+		return c
+	case "create":
+		c := &exchange.Create{Caller: caller, Suffixes: []string{"XY1Z"}}
+		if i := slices.IndexFunc(d.CmdArgs, func(a datadriven.CmdArg) bool { return a.Key == "suffixes" }); i > 0 {
+			c.Suffixes = d.CmdArgs[i].Vals
+		}
+		body := decode[struct {
+			Intent       string          `json:"intent"`
+			Context      json.RawMessage `json:"context"`
+			Priority     string          `json:"priority"`
+			ResponseHint json.RawMessage `json:"response_hint"`
+		}](t, d)
+		c.Intent, c.Context, c.Priority, c.ResponseHint = body.Intent, body.Context, body.Priority, body.ResponseHint
+		c.Request = json.RawMessage(d.Input)
+		return c
+	case "patch":
+		body := decode[struct {
+			Status  string            `json:"status"`
+			Message string            `json:"message"`
+			Mess    []json.RawMessage `json:"mess"`
+		}](t, d)
+		return &exchange.Update{Caller: caller, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
+	}
+	of := who
+	d.MaybeScanArgs(t, "of", &of)
+	body := decode[struct {
+		DisplayName  *string   `json:"display_name"`
+		Capabilities *[]string `json:"capabilities"`
+	}](t, d)
+	return &exchange.UpdateExecutor{Caller: caller, ID: of, DisplayName: body.DisplayName, Capabilities: body.Capabilities}
+}
+
+func decode[T any](t *testing.T, d *datadriven.TestData) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(d.Input), &v); err != nil {
+		t.Fatalf("%s: %v", d.Pos, err)
+	}
+	return v
+}
+
+func (s *script) decide(c exchange.Command) string {
+	events, refusal := c.Decide(s.state.Fork(), s.now)
+	if refusal != nil {
+		if len(events) > 0 {
+			return "refused, with events"
+		}
+		return fmt.Sprintf("refused %s: %v", refusal.Code, refusal)
+	}
+	var b strings.Builder
+	for _, e := range events {
+		s.seq++
+		s.state.Apply(exchange.Event{
+			ID: fmt.Sprint(s.seq), Seq: s.seq, TS: s.now, Thread: e.Thread, Type: e.Type, Actor: e.Actor, Payload: e.Payload,
+		})
+		fmt.Fprintf(&b, "%s %s %s %s\n", e.Type, orDash(e.Thread), e.Actor, e.Payload)
+	}
+	if len(events) == 0 {
+		fmt.Fprintln(&b, "no event")
+	}
+	switch c := c.(type) {
+	case *exchange.Create:
+		fmt.Fprintf(&b, "answers %s %s\n", c.Result.Ref, c.Result.Status)
+	case *exchange.Update:
+		fmt.Fprintf(&b, "answers %s %s\n", c.Result.Ref, c.Result.Status)
+	}
+	return b.String()
+}
+
+// apply folds lines of a log. A line without seq is the original server's; seq may also be "next".
+func (s *script) apply(t *testing.T, input string) string {
+	for line := range strings.Lines(input) {
+		var e struct {
+			ID        string          `json:"event_id"`
+			Seq       int64           `json:"seq"`
+			TS        time.Time       `json:"ts"`
+			ThreadRef string          `json:"thread_ref"`
+			EventType string          `json:"event_type"`
+			ActorID   string          `json:"actor_id"`
+			Payload   json.RawMessage `json:"payload"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		s.seq = max(s.seq, e.Seq)
+		s.now = e.TS
+		s.state.Apply(exchange.Event{ID: e.ID, Seq: e.Seq, TS: e.TS, Thread: e.ThreadRef, Type: e.EventType, Actor: e.ActorID, Payload: e.Payload})
+	}
+	if typ := s.state.ReadOnly(); typ != "" {
+		return "read-only since " + typ
+	}
+	return ""
+}
+
+func printThread(t *exchange.Thread) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, printLine(t))
+	fmt.Fprintf(&b, "created=%s seq=%d status_by=%s\n", stamp(t.CreatedAt), t.Seq, orDash(t.StatusBy))
+	for _, m := range t.Messages {
+		fmt.Fprintf(&b, "  %s %s %s\n", stamp(m.TS), orDash(m.From), m.Mess)
+	}
+	return b.String()
+}
+
+func printLine(t *exchange.Thread) string {
+	return fmt.Sprintf("%s %s %q requestor=%s executor=%s priority=%s updated=%s",
+		t.Ref, t.Status, t.Intent, orDash(t.Requestor), orDash(t.Executor), t.Priority, stamp(t.UpdatedAt))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func stamp(ts time.Time) string {
+	if ts.IsZero() {
+		return "never"
+	}
+	return ts.UTC().Format("2006-01-02T15:04:05Z")
+}
+
+func parseTime(t *testing.T, s string) time.Time {
+	t.Helper()
+	ts, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+// matrix prints, for who stands how to a thread (rows) and what it is set to (columns), what happens:
+// the steps taken, "=" for nothing to change, or the code of the refusal.
+func matrix() string {
+	targets := append(exchange.Statuses(), exchange.Delegated)
+	roles := []string{"holder", "requestor", "other"}
+	words := map[exchange.Code]string{
+		exchange.CodeAlreadyClaimed: "409c", exchange.CodeThreadClosed: "409t", exchange.CodeForbidden: "403",
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-20s%-11s", "thread is", "set by")
+	for _, target := range targets {
+		fmt.Fprintf(&b, "%-5.4s", target)
+	}
+	fmt.Fprintln(&b)
+	for _, from := range append(exchange.Statuses(), "odd") {
+		for _, role := range roles {
+			if from == exchange.StatusPending && role == "holder" {
+				continue
+			}
+			fmt.Fprintf(&b, "%-20s%-11s", from, role)
+			for _, target := range targets {
+				s := threadIn(from)
+				events, refusal := (&exchange.Update{Caller: exchange.Caller{Executor: role, KeyHash: "key-" + role}, Ref: "2026-02-01-XY1Z", Status: target}).Decide(s, time.Time{})
+				word := fmt.Sprint(len(events))
+				if refusal != nil {
+					word = words[refusal.Code]
+				} else if len(events) == 0 {
+					word = "="
+				}
+				fmt.Fprintf(&b, "%-5s", word)
+			}
+			fmt.Fprintln(&b)
+		}
+	}
+	var tidy strings.Builder
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(&tidy, strings.TrimRight(line, " \n"))
+	}
+	return tidy.String()
+}
+
+// threadIn returns a state with a thread of "requestor" in that status, held by "holder" unless it is
+// pending, and set by whoever may.
+func threadIn(status string) *exchange.State {
+	s := exchange.New()
+	event := func(typ, thread, actor, payload string) {
+		s.Apply(exchange.Event{Seq: 1, Thread: thread, Type: typ, Actor: actor, Payload: json.RawMessage(payload)})
+	}
+	for _, id := range []string{"holder", "requestor", "other"} {
+		event(exchange.ExecutorRegistered, "", id, `{"api_key_hash":"key-`+id+`"}`)
+	}
+	event(exchange.ThreadCreated, "2026-02-01-XY1Z", "requestor", `{"intent":"x"}`)
+	if status == exchange.StatusPending {
+		return s
+	}
+	event(exchange.StatusChanged, "2026-02-01-XY1Z", "holder", `{"new_status":"claimed","executor_id":"holder"}`)
+	by := "holder"
+	switch status {
+	case exchange.StatusCancelled, exchange.StatusSuperseded:
+		by = "requestor"
+	case exchange.StatusExpired:
+		by = "exchange"
+	}
+	event(exchange.StatusChanged, "2026-02-01-XY1Z", by, `{"new_status":"`+status+`","executor_id":"holder"}`)
+	return s
+}

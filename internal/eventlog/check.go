@@ -50,6 +50,9 @@ func Check(ctx context.Context, store Store, exchange string) (Report, error) {
 	switch {
 	case errors.Is(err, errAbsent) && len(positions)+len(others) == 0:
 		return r, ErrNotFound
+	case errors.Is(err, errAbsent) && len(positions) == 0:
+		// A server adopts it when it opens the exchange.
+		return r, r.checkLegacy(ctx, store, opened{genesis: genesis{Legacy: &legacySet{}}}, others)
 	case errors.Is(err, errAbsent):
 		r.finding("position 0 is missing: %s", genesisKey(exchange))
 		return r, nil
@@ -73,7 +76,7 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 		}
 		return nil
 	}
-	if got := setOf(others); got.SHA256 != g.Legacy.SHA256 {
+	if got := setOf(others); g.object.events != nil && got.SHA256 != g.Legacy.SHA256 {
 		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
 	}
 	for _, o := range others {
@@ -82,7 +85,7 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 			return err
 		}
 		parseLegacy(data, r.Exchange, o.key, func(line int, err error) {
-			r.note("%s line %d of the original server is passed over: %v", o.key, line, err)
+			r.note("%s line %d, of the original server: %v", o.key, line, err)
 		})
 	}
 	return nil

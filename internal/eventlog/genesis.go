@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,10 +42,10 @@ type opened struct {
 // loadGenesis reads position 0, creating it where that is asked for or data of the original server
 // waits to be adopted. Position 0 has one fixed key and is created like any commit, so however many
 // replicas open an exchange, one genesis wins and all use that one.
-func loadGenesis(ctx context.Context, store Store, exchange string, o Options, log *slog.Logger) (opened, error) {
+func loadGenesis(ctx context.Context, store Store, exchange string, o Options) (opened, error) {
 	g, err := readGenesis(ctx, store, exchange)
 	if errors.Is(err, errAbsent) {
-		if err := createGenesis(ctx, store, exchange, o, log); err != nil {
+		if err := createGenesis(ctx, store, exchange, o); err != nil {
 			return opened{}, err
 		}
 		g, err = readGenesis(ctx, store, exchange)
@@ -77,7 +76,7 @@ func readGenesis(ctx context.Context, store Store, exchange string) (opened, err
 }
 
 // createGenesis writes position 0, or finds that someone else did.
-func createGenesis(ctx context.Context, store Store, exchange string, o Options, log *slog.Logger) error {
+func createGenesis(ctx context.Context, store Store, exchange string, o Options) error {
 	old, err := oldData(ctx, store, exchange)
 	if err != nil {
 		return err
@@ -88,7 +87,7 @@ func createGenesis(ctx context.Context, store Store, exchange string, o Options,
 	now := store.Now().UTC().Truncate(time.Millisecond)
 	g := genesis{Format: format, Next: dayOf(now)}
 	if old {
-		set, err := surveyLegacy(ctx, store, exchange, log)
+		set, err := surveyLegacy(ctx, store, exchange)
 		if err != nil {
 			return err
 		}

@@ -77,12 +77,13 @@ func list(ctx context.Context, store Store, exchange string) (positions []place,
 }
 
 // surveyLegacy makes the set that genesis records.
-func surveyLegacy(ctx context.Context, store Store, exchange string, log *slog.Logger) (legacySet, error) {
+func surveyLegacy(ctx context.Context, store Store, exchange string) (legacySet, error) {
 	_, others, err := list(ctx, store, exchange)
 	if err != nil {
 		return legacySet{}, err
 	}
-	events, err := readLegacy(ctx, store, exchange, others, log)
+	// What is odd is said when the log is replayed, which follows.
+	events, err := readLegacy(ctx, store, exchange, others, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return legacySet{}, err
 	}
@@ -146,7 +147,7 @@ func readLegacy(ctx context.Context, store Store, exchange string, objects []lis
 				return err
 			}
 			found[i] = parseLegacy(data, exchange, o.key, func(line int, err error) {
-				log.Warn("a line of the original server is passed over", "key", o.key, "line", line, "error", err)
+				log.Warn("a line of the original server can't be read", "key", o.key, "line", line, "error", err)
 			})
 			return nil
 		})
@@ -174,9 +175,9 @@ func typeRank(eventType string) int {
 	return len(order)
 }
 
-// parseLegacy decodes one object of the original server. passed is told of each line that is no event,
-// counted from 1.
-func parseLegacy(data []byte, exchange, key string, passed func(line int, err error)) []oldEvent {
+// parseLegacy decodes one object of the original server. odd is told of each line, counted from 1, that is
+// passed over or could not be read in full.
+func parseLegacy(data []byte, exchange, key string, odd func(line int, err error)) []oldEvent {
 	var events []oldEvent
 	for n, raw := range bytes.Split(data, []byte("\n")) {
 		raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\ufeff"))
@@ -185,7 +186,9 @@ func parseLegacy(data []byte, exchange, key string, passed func(line int, err er
 		}
 		e, err := parseOldLine(raw, exchange, key)
 		if err != nil {
-			passed(n+1, err)
+			odd(n+1, err)
+		}
+		if err != nil && !errors.Is(err, errUndated) {
 			continue
 		}
 		events = append(events, oldEvent{Event: e, key: key, n: n})
@@ -193,8 +196,11 @@ func parseLegacy(data []byte, exchange, key string, passed func(line int, err er
 	return events
 }
 
+// errUndated comes with an event whose ts can't be read.
+var errUndated = errors.New("its ts can't be read; it counts as the start of its day")
+
 // parseOldLine decodes a line with whatever types its fields have. An unreadable ts becomes the start
-// of the day in the key.
+// of the day in the key; the event is then returned with errUndated.
 func parseOldLine(raw []byte, exchange, key string) (Event, error) {
 	var l map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &l); err != nil {
@@ -213,13 +219,12 @@ func parseOldLine(raw []byte, exchange, key string) (Event, error) {
 	if e.Type == "" {
 		return Event{}, errors.New("it has no event_type")
 	}
-	ts, err := time.Parse(time.RFC3339, text("ts"))
-	if err != nil {
-		rest := strings.TrimPrefix(key, Prefix(exchange))
-		if len(rest) > len(genesisDay) {
-			ts, _ = time.Parse("2006/01/02", rest[:len(genesisDay)])
-		}
+	if ts, err := time.Parse(time.RFC3339, text("ts")); err == nil {
+		e.TS = ts.UTC()
+		return e, nil
 	}
-	e.TS = ts.UTC()
-	return e, nil
+	if rest := strings.TrimPrefix(key, Prefix(exchange)); len(rest) > len(genesisDay) {
+		e.TS, _ = time.Parse("2006/01/02", rest[:len(genesisDay)])
+	}
+	return e, errUndated
 }

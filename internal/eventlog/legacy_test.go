@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,6 +34,11 @@ func TestLegacyIsThePrefix(t *testing.T) {
 	oldData31(b)
 	torn := "events/exchange=home/2026/01/31/a1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c16.jsonl"
 	b.Put(torn, []byte(`{"event_id":"a1f0`))
+	undated := oldObject(b, "b1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c18", "yesterday", "executor_registered", "undated")
+	unopened, err := Check(t.Context(), b.Store(true), "home")
+	if err != nil || len(unopened.Notes) != 2 || len(unopened.Findings) != 1 { // the schema object is missing
+		t.Errorf("check before the first start: %+v, %v", unopened, err)
+	}
 	before := map[string]string{}
 	for _, k := range b.Keys("") {
 		data, _ := b.Get(k)
@@ -51,8 +57,8 @@ func TestLegacyIsThePrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []*replica{r, again} {
-		equal(t, "events", actors(r.desk.events), []string{"registered", "created", "created-message", "status", "status-message", "-", "new"})
-		if g := string(r.desk.events[5].Payload); !strings.Contains(g, `"legacy":{"objects":6,`) || !strings.Contains(g, `"last_ts":"2026-01-31T11:00:00.000Z"`) || !strings.Contains(g, `"my-phone"`) {
+		equal(t, "events", actors(r.desk.events), []string{"undated", "registered", "created", "created-message", "status", "status-message", "-", "new"})
+		if g := string(r.desk.events[6].Payload); !strings.Contains(g, `"legacy":{"objects":7,`) || !strings.Contains(g, `"last_ts":"2026-01-31T11:00:00.000Z"`) || !strings.Contains(g, `"my-phone"`) {
 			t.Errorf("genesis: %s", g)
 		}
 	}
@@ -62,7 +68,7 @@ func TestLegacyIsThePrefix(t *testing.T) {
 		}
 	}
 	report, err := Check(t.Context(), b.Store(true), "home")
-	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], torn) {
+	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 2 || !strings.Contains(report.Notes[0], torn) || !strings.Contains(report.Notes[1], undated) {
 		t.Errorf("check: %+v, %v", report, err)
 	}
 }
@@ -76,7 +82,7 @@ func TestLegacySetIsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.do(t, say("new"))
-	intruder := oldObject(b, "b1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c17", "2026-01-31T10:30:00.000Z", "status_changed", "intruder")
+	oldObject(b, "b1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c17", "2026-01-31T10:30:00.000Z", "status_changed", "intruder")
 	again, err := tryStart(t, b.Store(true), Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +92,6 @@ func TestLegacySetIsFrozen(t *testing.T) {
 	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 1 {
 		t.Errorf("check: %+v, %v", report, err)
 	}
-	_ = intruder
 }
 
 // An exchange that has executors of the original server and no event yet is old data too.
@@ -106,9 +111,10 @@ func TestLegacyExecutorsOnly(t *testing.T) {
 // Odd lines are events as far as they can be read.
 func TestOldLinesAreReadTolerantly(t *testing.T) {
 	const key = "events/exchange=home/2026/01/31/x.jsonl"
+	// "undated" follows the start of the key's day.
 	for line, want := range map[string]string{
 		`{"event_id":1,"ts":"2026-01-31T10:00:00+01:00","exchange_id":"home","thread_ref":7,"event_type":"x","actor_id":null,"payload":3}`: `x|||2026-01-31T09:00:00.000Z|3`,
-		`{"event_type":"x","actor_id":"a"}`:          `x||a|2026-01-31T00:00:00.000Z|`,
+		`{"event_type":"x","actor_id":"a"}`:          `x||a|2026-01-31T00:00:00.000Z| undated`,
 		`{"event_type":"x","exchange_id":"another"}`: `errother`,
 		`{"actor_id":"a"}`:                           `err`,
 		`[]`:                                         `err`,
@@ -116,11 +122,13 @@ func TestOldLinesAreReadTolerantly(t *testing.T) {
 	} {
 		e, err := parseOldLine([]byte(line), "home", key)
 		got := strings.Join([]string{e.Type, e.Thread, e.Actor, e.TS.Format(timeFormat), string(e.Payload)}, "|")
-		if err != nil {
+		switch {
+		case errors.Is(err, errUndated):
+			got += " undated"
+		case errors.Is(err, errOtherExchange):
+			got = "errother"
+		case err != nil:
 			got = "err"
-			if err == errOtherExchange {
-				got = "errother"
-			}
 		}
 		if got != want {
 			t.Errorf("%s: got %s, want %s", line, got, want)

@@ -126,7 +126,7 @@ func Open(ctx context.Context, store Store, exchange string, m Machine, o Option
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	l.log = l.log.With("exchange", exchange)
-	g, err := loadGenesis(ctx, store, exchange, o, l.log)
+	g, err := loadGenesis(ctx, store, exchange, o)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,38 @@
+package bucket
+
+import (
+	"errors"
+	"time"
+
+	"gocloud.dev/blob"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/dirblob"
+)
+
+// directory is a backend on a local directory that this process has locked.
+type directory struct{ *dirblob.Dir }
+
+func openFilesystem(path string) (*Store, error) {
+	if path == "" {
+		return nil, errors.New("the storage path is empty: name a directory (STORAGE_PATH)")
+	}
+	dir, err := dirblob.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := blob.NewBucket(dir)
+	return &Store{backend: directory{dir}, kind: "filesystem", bucket: b, close: b.Close}, nil
+}
+
+func (directory) Exists(err error) bool    { return dirblob.Exists(err) }
+func (directory) NoSuchKey(err error) bool { return dirblob.NotFound(err) }
+func (directory) Changed(err error) bool   { return dirblob.Changed(err) }
+func (directory) Fatal(err error) bool     { return dirblob.Fatal(err) }
+
+// Definite: a directory answers at once or not at all, so what is none of the others changed nothing.
+// That includes what the portable type refuses by itself.
+func (d directory) Definite(err error) bool {
+	return err != nil && !d.Exists(err) && !d.NoSuchKey(err) && !d.Changed(err) && !d.Fatal(err)
+}
+
+func (directory) Now() time.Time { return time.Now() }

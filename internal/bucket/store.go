@@ -1,0 +1,91 @@
+package bucket
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gocloud.dev/blob"
+)
+
+// Config names a bucket.
+type Config struct {
+	Type string // "filesystem", "s3" or "memory"
+	Path string // of the directory, for "filesystem"
+	S3   S3     // for "s3"
+}
+
+// S3 names a bucket on S3 or a server that speaks its protocol.
+type S3 struct {
+	Endpoint  string // URL of the server; "" is AWS
+	Bucket    string
+	AccessKey string // both keys, or neither: then the AWS SDK looks for credentials
+	SecretKey string
+	Region    string // "" is "auto" with an Endpoint, else what the AWS SDK finds
+}
+
+// Store is an open bucket. It is safe for concurrent use.
+type Store struct {
+	backend
+	kind   string
+	bucket *blob.Bucket
+	shared bool
+	close  func() error
+}
+
+// backend is what differs between storage types.
+type backend interface {
+	// Exists reports that a create was refused because the key exists. On S3 the object met may be the
+	// writer's own, where the SDK repeated a request whose answer was lost.
+	Exists(err error) bool
+	// NoSuchKey reports that the bucket answered and holds no such object. A missing bucket, a redirect
+	// or a refused permission is not it. S3 answers a HEAD without naming the reason, so an error of
+	// Attributes, Exists or Delete is never it there: read the object.
+	NoSuchKey(err error) bool
+	// Changed reports that a Replace met another version.
+	Changed(err error) bool
+	// Definite reports that the call changed nothing and never will, for another reason than these.
+	Definite(err error) bool
+	// Fatal reports that what the disk holds is unknown to the process for good.
+	Fatal(err error) bool
+
+	// Now is the store's time: on S3 the Date of its answers, carried forward by the machine's
+	// monotonic clock; else the machine's.
+	Now() time.Time
+	// Load returns an object and its version, a word that changes with the content.
+	Load(ctx context.Context, key string) (data []byte, version string, err error)
+	// Replace overwrites an object that still has a version, or with version "" creates it. It is
+	// durable when it returns nil. Where another one, or none, is there: Changed, NoSuchKey, Exists.
+	Replace(ctx context.Context, key, version string, data []byte) error
+	// Settle makes a visible object durable, with the folders above it. Only a directory needs it.
+	Settle(ctx context.Context, key string) error
+	// Spelling returns a name in a folder ("" or ending in "/") that differs from name in case only,
+	// or "". Only a directory looks, because its data may move to a file system that takes both for one.
+	Spelling(ctx context.Context, folder, name string) (string, error)
+}
+
+// Open opens a bucket and makes sure that it can hold the log: a directory is locked and its file
+// system tried, an S3 bucket is tried (at most 8 s). Every error is one sentence for the operator.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	switch c.Type {
+	case "filesystem":
+		return openFilesystem(c.Path)
+	case "s3":
+		return openS3(ctx, c.S3)
+	case "memory":
+		return NewMemory().Store(false), nil
+	}
+	return nil, fmt.Errorf("the storage type must be filesystem, s3 or memory, not %q", c.Type)
+}
+
+// Bucket returns the bucket. Errors of its calls are to be shown to the Store.
+func (s *Store) Bucket() *blob.Bucket { return s.bucket }
+
+// Kind is the storage type: "filesystem", "s3" or "memory".
+func (s *Store) Kind() string { return s.kind }
+
+// Shared reports whether other processes may write to the bucket.
+func (s *Store) Shared() bool { return s.shared }
+
+// Close gives the bucket back. A directory can be opened by another process after it.
+func (s *Store) Close() error { return s.close() }

@@ -1,0 +1,35 @@
+// Package engine runs all the exchanges of one store. It is what every way into the server (HTTP
+// first) calls, and the only package that joins the rules (internal/exchange) with the log
+// (internal/eventlog).
+//
+// # The way of a change
+//
+// A command is decided on a tentative state, committed by the log, applied to the exchange's state
+// and only then answered. The engine adds what the pure rules can't have: candidates for new refs,
+// API keys, the profile objects, who is calling.
+//
+// # Invariants
+//
+//   - Reads and refusals are of the head (docs/storage.md, rules 10 and 11). A read brings the state
+//     to the head first (a no-op where nobody else can write), then looks whether the caller's key
+//     still holds, then reads. Refusals of commands are the log's business: it answers none that was
+//     decided on a state not proved to be the head. Nothing is ever computed from an undecided state.
+//   - The log is the arbiter of who is an executor and which key is his; the profile object holds his
+//     private settings, and nothing else reads it. So authentication is a map lookup.
+//   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
+//     visitor who goes away does not undo it for the others.
+//   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
+//   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
+//     failure return when their context ends, not before.
+//
+// # Goroutines
+//
+// All belong to an Engine and end with Close:
+//
+//   - one opener after Start, with at most openers opens at a time; ends when every exchange is open;
+//   - one per exchange that is being opened, bounded by openers, lookupSlots and the calls in progress;
+//   - one follower per exchange on a shared store, while someone waits for it (follow.go);
+//   - those of the logs, see internal/eventlog.
+//
+// A waiter costs its caller's goroutine and nothing else.
+package engine

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/auth"
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// machine is the state of one exchange, driven by its log and read by everyone. It holds durable
+// events only: decisions are made on forks of it.
+type machine struct {
+	mu      sync.RWMutex // held for reading by readers, for writing by Apply
+	state   *exchange.State
+	head    int64               // seq of the last event
+	telling int64               // seq of the last event that wakes waiters
+	news    chan struct{}       // closed at the next such event; nil while nobody waits
+	opened  time.Time           // ts of the genesis event
+	adopted map[string]struct{} // ids of executors that the original server registered
+}
+
+func newMachine() *machine { return &machine{state: exchange.New()} }
+
+// Apply folds one durable commit, as eventlog.Machine says.
+func (m *machine) Apply(events []eventlog.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.telling
+	for _, ev := range events {
+		m.state.Apply(exchange.Event(ev))
+		m.head = max(m.head, ev.Seq)
+		if !strings.HasPrefix(ev.Type, exchange.NotePrefix) {
+			m.telling = max(m.telling, ev.Seq)
+		}
+		if ev.Type == exchange.ExchangeOpened {
+			m.opened, m.adopted = ev.TS, adoptedIn(ev.Payload)
+		}
+	}
+	if m.telling > before && m.news != nil {
+		close(m.news)
+		m.news = nil
+	}
+}
+
+// adoptedIn returns the ids in the executors object of a genesis event.
+func adoptedIn(payload json.RawMessage) map[string]struct{} {
+	var genesis struct {
+		Executors map[string]json.RawMessage `json:"executors"`
+	}
+	// A genesis without that object, or with another shape of it, has adopted nobody.
+	_ = json.Unmarshal(payload, &genesis)
+	ids := make(map[string]struct{}, len(genesis.Executors))
+	for id := range genesis.Executors {
+		ids[id] = struct{}{}
+	}
+	return ids
+}
+
+// Fork returns a state to decide a batch on, as eventlog.Machine says. It needs no lock for the
+// life of the fork: only Apply writes, and the log does not call it before the batch is decided.
+func (m *machine) Fork() eventlog.Tentative {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return tentative{m.state.Fork()}
+}
+
+// tentative is a state with undecided events in it.
+type tentative struct{ state *exchange.State }
+
+func (t tentative) Apply(ev eventlog.Event) { t.state.Apply(exchange.Event(ev)) }
+
+// decision lets the log decide a command of the rules.
+type decision struct {
+	command exchange.Command
+	refusal *exchange.Error // of the last Decide
+}
+
+func (d *decision) Decide(on eventlog.Tentative, now time.Time) []eventlog.Draft {
+	var drafts []exchange.Draft
+	drafts, d.refusal = d.command.Decide(on.(tentative).state, now)
+	out := make([]eventlog.Draft, len(drafts))
+	for i, draft := range drafts {
+		out[i] = eventlog.Draft(draft)
+	}
+	return out
+}
+
+// whose returns the executor whose key has that hash. What is looked up is a hash, which nobody can
+// choose by choosing keys; the comparison in constant time keeps it safe whatever the index becomes.
+func whose(s *exchange.State, hash string) (*exchange.Executor, bool) {
+	x, ok := s.ExecutorByKeyHash(hash)
+	if !ok || !auth.EqualHash(x.KeyHash, hash) {
+		return nil, false
+	}
+	return x, true
+}
+
+// holds reports whether the caller's key still is that executor's.
+func holds(s *exchange.State, c exchange.Caller) bool {
+	x, ok := whose(s, c.KeyHash)
+	return ok && x.ID == c.Executor
+}

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+const (
+	// openers is how many exchanges the background opens at once. Each open reads with parallelism of
+	// its own; visitors' opens come on top.
+	openers = 4
+	// openRetry and openRetryMax bound the pauses between the background's passes over exchanges that
+	// could not be opened.
+	openRetry    = time.Second
+	openRetryMax = time.Minute
+	// lookupSlots is how many ids nobody knows are looked up in the store at once, so that a flood of
+	// invented ones costs the store little. lookupPatience is how long a call waits for a slot.
+	lookupSlots    = 8
+	lookupPatience = 5 * time.Second
+)
+
+// opening is an exchange that is open, or that someone opens right now.
+type opening struct {
+	number uint64        // counts up; tells whether it began after a call did
+	create bool          // whether the exchange is created where there is none
+	done   chan struct{} // closed when x or err is set
+	x      *running
+	err    error // as eventlog.Open returned it
+}
+
+// find returns the exchange with that id, opening it if need be. The error is eventlog.ErrNotFound
+// where there is none, else an *exchange.Error.
+func (e *Engine) find(ctx context.Context, id string) (*running, error) {
+	e.mu.Lock()
+	o, known, begun := e.openings[id], e.isKnown(id), e.started
+	e.mu.Unlock()
+	if o == nil && !known && (!e.store.Shared() || !exchange.ValidExchangeID(id)) {
+		// Nobody else can have created it: this process lists at its start and registers by itself, and
+		// where others register, they take ids of the new pattern only.
+		return nil, eventlog.ErrNotFound
+	}
+	for {
+		x, number, err := e.open(ctx, id, false)
+		// An open that began before this call may have looked before the exchange was created.
+		if !errors.Is(err, eventlog.ErrNotFound) || number > begun {
+			return x, err
+		}
+	}
+}
+
+// open joins the opening of an exchange, or begins it. It returns the opening's number.
+func (e *Engine) open(ctx context.Context, id string, create bool) (*running, uint64, error) {
+	o, err := e.join(ctx, id, create)
+	if err != nil {
+		return nil, 0, err
+	}
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		return nil, 0, e.unreadable(ctx, ctx.Err())
+	}
+	switch {
+	case o.err == nil, errors.Is(o.err, eventlog.ErrNotFound):
+		return o.x, o.number, o.err
+	case e.life.Err() != nil:
+		return nil, 0, errClosing()
+	}
+	return nil, 0, e.unreadable(ctx, o.err)
+}
+
+// join returns the opening that is there, or a new one. Ids that may not exist wait for a slot first,
+// in their caller's time: until then they leave nothing in memory.
+func (e *Engine) join(ctx context.Context, id string, create bool) (*opening, error) {
+	release := func() {}
+	e.mu.Lock()
+	o, known := e.openings[id], e.isKnown(id)
+	e.mu.Unlock()
+	if o != nil {
+		return o, nil
+	}
+	if !known {
+		var err error
+		if release, err = e.lookupSlot(ctx); err != nil {
+			return nil, err
+		}
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if o := e.openings[id]; o != nil {
+		release()
+		return o, nil
+	}
+	if create && !e.isKnown(id) {
+		if other := e.otherExchange(id); other != "" {
+			release()
+			return nil, errNameTaken("An exchange", other)
+		}
+	}
+	if e.ended {
+		release()
+		return nil, errClosing()
+	}
+	e.started++
+	o = &opening{number: e.started, create: create, done: make(chan struct{})}
+	e.openings[id] = o
+	e.goroutines.Go(func() {
+		defer release()
+		e.run(id, o)
+	})
+	return o, nil
+}
+
+// lookupSlot waits for one of the slots for ids that may not exist.
+func (e *Engine) lookupSlot(ctx context.Context) (release func(), err error) {
+	patience := time.NewTimer(lookupPatience)
+	defer patience.Stop()
+	select {
+	case e.lookups <- struct{}{}:
+		return func() { <-e.lookups }, nil
+	case <-ctx.Done():
+		return nil, e.unreadable(ctx, ctx.Err())
+	case <-patience.C:
+		return nil, refuse(exchange.CodeOverloaded, "Too many unknown exchanges are being asked for; try again shortly")
+	}
+}
+
+// run opens an exchange, in the engine's time. Only what could be opened stays in memory.
+func (e *Engine) run(id string, o *opening) {
+	x, err := e.load(e.life, id, o.create)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		delete(e.openings, id)
+		if errors.Is(err, eventlog.ErrNotFound) {
+			delete(e.known, id)
+		}
+	} else {
+		e.known[id] = struct{}{}
+	}
+	o.x, o.err = x, err
+	close(o.done)
+}
+
+func (e *Engine) load(ctx context.Context, id string, create bool) (*running, error) {
+	x := &running{
+		id:       id,
+		engine:   e,
+		machine:  newMachine(),
+		logger:   e.log.With("exchange", id),
+		requests: map[string]time.Time{},
+		original: map[string]originalDate{},
+	}
+	log, err := eventlog.Open(ctx, e.store, id, x.machine, eventlog.Options{
+		Logger: e.log,
+		Create: create,
+		Adopt:  x.adopt,
+		Fatal:  e.die,
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.log = log
+	return x, nil
+}
+
+// isKnown reports whether the exchange exists. e.mu must be held.
+func (e *Engine) isKnown(id string) bool {
+	_, ok := e.known[id]
+	return ok
+}
+
+// otherExchange returns an exchange that exists or is being created and whose id differs from id in
+// case only, or "". e.mu must be held.
+func (e *Engine) otherExchange(id string) string {
+	for other := range e.known {
+		if other != id && strings.EqualFold(other, id) {
+			return other
+		}
+	}
+	for other, o := range e.openings {
+		if o.create && other != id && strings.EqualFold(other, id) {
+			return other
+		}
+	}
+	return ""
+}
+
+// running returns the exchanges that are open.
+func (e *Engine) running() []*running {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []*running
+	for _, o := range e.openings {
+		if o.x != nil {
+			all = append(all, o.x)
+		}
+	}
+	return all
+}
+
+// openAll opens exchanges in the background, trying again those that could not be opened.
+func (e *Engine) openAll(ids []string) {
+	for wait := openRetry; ; wait = min(2*wait, openRetryMax) {
+		if ids = e.openPass(ids); len(ids) == 0 {
+			return
+		}
+		select {
+		case <-e.closing:
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// openPass tries each exchange once and returns those that failed.
+func (e *Engine) openPass(ids []string) []string {
+	failed := make([]bool, len(ids))
+	var pass errgroup.Group
+	pass.SetLimit(openers)
+	for i, id := range ids {
+		pass.Go(func() error {
+			select {
+			case <-e.closing:
+				return nil
+			default:
+			}
+			_, err := e.find(e.life, id)
+			failed[i] = err != nil && !errors.Is(err, eventlog.ErrNotFound) && e.life.Err() == nil
+			if failed[i] {
+				e.log.Warn("an exchange can't be opened; trying again later", "exchange", id, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = pass.Wait() // its functions return nil
+	var again []string
+	for i, id := range ids {
+		if failed[i] {
+			again = append(again, id)
+		}
+	}
+	return again
+}

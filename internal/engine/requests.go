@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// Create posts a request. KeyHash, executor and Suffixes of cmd are set by the engine.
+func (e *Engine) Create(ctx context.Context, c Caller, cmd *exchange.Create) error {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	cmd.Caller = c.Caller
+	cmd.Suffixes = newSuffixes()
+	return x.submit(ctx, cmd)
+}
+
+// Update changes a thread.
+func (e *Engine) Update(ctx context.Context, c Caller, cmd *exchange.Update) error {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	cmd.Caller = c.Caller
+	return x.submit(ctx, cmd)
+}
+
+// Thread returns one thread as of the head of the log.
+func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*exchange.Thread, error) {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var thread *exchange.Thread
+	err = x.read(ctx, c, func(s *exchange.State) error {
+		t, ok := s.Thread(ref)
+		if !ok {
+			return refuse(exchange.CodeThreadNotFound, "Thread not found")
+		}
+		thread = t
+		return nil
+	})
+	return thread, err
+}
+
+// Threads lists threads as of the head of the log.
+func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]*exchange.Thread, error) {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var threads []*exchange.Thread
+	err = x.read(ctx, c, func(s *exchange.State) error {
+		threads = s.Threads(f)
+		return nil
+	})
+	return threads, err
+}
+
+// newSuffixes returns candidates for the last part of a ref: mostly of four characters, longer ones
+// for a day whose four-character refs are nearly used up. All of them taken is out of the question.
+func newSuffixes() []string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	var suffixes []string
+	text := randomText(alphabet, 8*4+4*5+4*6)
+	for _, length := range [...]int{4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6} {
+		suffixes = append(suffixes, text[:length])
+		text = text[length:]
+	}
+	return suffixes
+}
+
+// randomText returns n characters of the alphabet, each equally likely.
+func randomText(alphabet string, n int) string {
+	limit := byte(256 / len(alphabet) * len(alphabet)) // bytes from here on would favour the first letters
+	text := make([]byte, 0, n)
+	var random [128]byte
+	for len(text) < n {
+		_, _ = rand.Read(random[:]) // never fails
+		for _, b := range random {
+			if b < limit && len(text) < n {
+				text = append(text, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return string(text)
+}

@@ -1,0 +1,77 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mess-exchange/mess-exchange/api"
+	"github.com/mess-exchange/mess-exchange/gen/server"
+	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// Exchange is what the handlers need of *engine.Engine, whose comments say what each method does.
+// Errors other than *exchange.Error are answered as internal ones.
+type Exchange interface {
+	Authenticate(ctx context.Context, exchangeID, key string) (engine.Caller, error)
+	Register(ctx context.Context, exchangeID string, r engine.Registration) (apiKey string, err error)
+	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
+	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
+	Thread(ctx context.Context, c engine.Caller, ref string) (*exchange.Thread, error)
+	Threads(ctx context.Context, c engine.Caller, f exchange.Filter) ([]*exchange.Thread, error)
+	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
+	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
+}
+
+var _ Exchange = (*engine.Engine)(nil)
+
+// Options of the handler.
+type Options struct {
+	Logger  *slog.Logger // nil discards
+	Version string       // of the program, for /health
+	Storage string       // the STORAGE_TYPE, for /health
+}
+
+// handlers implements the contract's operations.
+type handlers struct {
+	exchange Exchange
+	options  Options
+}
+
+var _ server.StrictServerInterface = (*handlers)(nil)
+
+// contract is the parsed contract. It is read only.
+var contract = sync.OnceValues(func() (*openapi3.T, error) {
+	return openapi3.NewLoader().LoadFromData(api.OpenAPI)
+})
+
+// New returns the handler of everything the server answers over HTTP. It panics if the embedded
+// contract is broken, which tests prove it is not.
+func New(e Exchange, o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	doc, err := contract()
+	if err != nil {
+		panic("httpapi: the embedded contract: " + err.Error())
+	}
+	root := chi.NewRouter()
+	gate := newGate(doc, e, root)
+	root.NotFound(gate.notFound)
+	root.MethodNotAllowed(gate.methodNotAllowed)
+	mountDocs(root)
+	strict := server.NewStrictHandlerWithOptions(&handlers{e, o}, nil, server.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  refuseUnbound,
+		ResponseErrorHandlerFunc: refuse,
+	})
+	server.HandlerWithOptions(strict, server.ChiServerOptions{
+		BaseRouter:       root.With(gate.validate),
+		ErrorHandlerFunc: refuseUnbound,
+	})
+	return frame(root, o.Logger)
+}

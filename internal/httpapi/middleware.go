@@ -1,0 +1,156 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mess-exchange/mess-exchange/internal/engine"
+)
+
+const requestIDHeader = "X-Request-Id"
+
+// call is what is known about a request on its way: frame begins it, the gate adds the caller.
+type call struct {
+	id     string
+	logger *slog.Logger
+	caller engine.Caller
+	answer *answer
+}
+
+type callKey struct{}
+
+// callOf returns the request's call. Every request that came through frame has one.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// frame is around everything: each answer leaves with a request id and open CORS, each request is
+// logged, no panic ends the process, and no connection is kept beyond the limits.
+func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		c := &call{id: requestID(r), logger: logger}
+		rctx := chi.NewRouteContext()
+		ctx := context.WithValue(r.Context(), callKey{}, c)
+		r = r.WithContext(context.WithValue(ctx, chi.RouteCtxKey, rctx))
+		c.answer = newAnswer(w, r)
+		openHeaders(w.Header(), c.id)
+
+		defer c.finish(r, begun)
+		defer c.recoverPanic(r)
+		if r.Method == http.MethodOptions {
+			c.answer.WriteHeader(http.StatusNoContent)
+			return
+		}
+		rctx.Routes = router
+		rctx.RouteMethod = r.Method
+		if r.Method == http.MethodHead {
+			rctx.RouteMethod = http.MethodGet
+		}
+		rctx.RoutePath = routePath(r)
+		router.ServeHTTP(c.answer, r)
+	})
+}
+
+// everywhere is what every answer carries. Any page may call the API: a key is what lets one in, and no
+// cookie ever does. The values are shared by all answers: they may be replaced, not changed.
+var everywhere = []struct {
+	name   string
+	values []string
+}{
+	{"Access-Control-Allow-Origin", []string{"*"}},
+	{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, OPTIONS"}},
+	{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Request-Id"}},
+	{"Access-Control-Expose-Headers", []string{"Retry-After, X-Request-Id"}},
+	{"Access-Control-Max-Age", []string{"86400"}},
+	{"Cache-Control", []string{"no-store"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+}
+
+func openHeaders(h http.Header, id string) {
+	h.Set(requestIDHeader, id)
+	for _, e := range everywhere {
+		h[e.name] = e.values
+	}
+}
+
+// requestID is the client's own id where it can stand in a log as it is, else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get(requestIDHeader)
+	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._:-", c))
+	}) {
+		return rand.Text()
+	}
+	return id
+}
+
+// routePath is the path that is routed: as it was sent, still percent-encoded where that makes a
+// difference, without a slash at its end.
+func routePath(r *http.Request) string {
+	path := r.URL.RawPath
+	if path == "" {
+		path = r.URL.Path
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
+}
+
+// recoverPanic answers a panic as an internal error; where the answer has begun, the connection is
+// cut, so that the client does not take a part for the whole.
+func (c *call) recoverPanic(r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	err := &panicError{value: p, stack: debug.Stack()}
+	if c.answer.status != 0 {
+		c.log(r, slog.LevelError, "panic while answering", err)
+		panic(http.ErrAbortHandler)
+	}
+	refuse(c.answer, r, err)
+}
+
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// finish ends the answer and writes the access log. It logs the path without its query and no header.
+func (c *call) finish(r *http.Request, begun time.Time) {
+	c.answer.finish()
+	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
+		slog.String("request_id", c.id),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("status", c.answer.status),
+		slog.Int64("bytes", c.answer.bytes),
+		slog.Duration("took", time.Since(begun)),
+		slog.String("executor", c.caller.Executor),
+	)
+}
+
+func (c *call) log(r *http.Request, level slog.Level, message string, err error) {
+	c.logger.LogAttrs(r.Context(), level, message,
+		slog.String("request_id", c.id),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Any("error", err),
+	)
+}

@@ -1,0 +1,42 @@
+package httpapi
+
+import (
+	"strings"
+	"testing"
+)
+
+// Ensure an answer and the log carry the same id: the client's where it is harmless, else a new one.
+func TestRequestID(t *testing.T) {
+	s := siteOf(t, willing{})
+	for sent, kept := range map[string]bool{
+		"7f3a.B-1_2:x": true, strings.Repeat("a", 64): true,
+		"": false, strings.Repeat("a", 65): false, "a b": false, "a\"b": false, "é": false, "<x>": false,
+	} {
+		got := client{site: s}.want(200, "GET", "/health", "", "X-Request-Id", sent).header.Get("X-Request-Id")
+		if (got == sent) != kept || got == "" {
+			t.Errorf("%q: got %q", sent, got)
+		}
+		if !strings.Contains(s.log.String(), "request_id="+got+" ") {
+			t.Errorf("%q is not in the log", got)
+		}
+	}
+}
+
+// Ensure no key and no query reaches the log, whatever becomes of the request.
+func TestLogHoldsNoSecret(t *testing.T) {
+	s := newSite(t)
+	phone := s.at("home").register("phone")
+	for _, key := range []string{phone.key, "mess_home_5ec2e7", "Basic 5ec2e7"} {
+		for _, method := range []string{"GET", "HEAD", "PATCH", "OPTIONS", "BREW"} {
+			phone.as(key).send(method, "/requests?token=5ec2e7", "")
+			phone.as(key).send(method, "/nothing", `{"note":"5ec2e7"}`)
+		}
+	}
+	log := s.log.String()
+	if strings.Contains(log, phone.key[len("mess_home_"):]) || strings.Contains(log, "5ec2e7") {
+		t.Errorf("the log holds a secret: %s", log)
+	}
+	if !strings.Contains(log, "executor=phone") || !strings.Contains(log, "status=401") {
+		t.Errorf("the log does not say who was answered what: %s", log)
+	}
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/mess-exchange/mess-exchange/gen/server"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// ListRequests implements GET …/requests.
+func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsRequestObject) (server.ListRequestsResponseObject, error) {
+	var filter exchange.Filter
+	if r.Params.Status != nil {
+		filter.Status = string(*r.Params.Status)
+	}
+	if r.Params.Limit != nil {
+		filter.Limit = *r.Params.Limit
+	}
+	threads, err := h.exchange.Threads(ctx, callOf(ctx).caller, filter)
+	if err != nil {
+		return nil, err
+	}
+	return document(appendThreads(nil, threads)), nil
+}
+
+// CreateRequest implements POST …/requests.
+func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
+	b := r.Body.(*body)
+	cmd := &exchange.Create{
+		Intent:       b.text("intent"),
+		Context:      compactOrNil(b.get("context").raw),
+		Priority:     b.text("priority"),
+		ResponseHint: compactOrNil(b.get("response_hint").raw),
+		Request:      b.block(),
+	}
+	if err := h.exchange.Create(ctx, callOf(ctx).caller, cmd); err != nil {
+		return nil, err
+	}
+	return server.CreateRequest201JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+}
+
+// GetRequest implements GET …/requests/{ref}.
+func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
+	thread, err := h.exchange.Thread(ctx, callOf(ctx).caller, r.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return threadAnswer{thread}, nil
+}
+
+// UpdateRequest implements PATCH …/requests/{ref}.
+func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequestObject) (server.UpdateRequestResponseObject, error) {
+	b := r.Body.(*body)
+	cmd := &exchange.Update{Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
+	for _, block := range b.get("mess").items {
+		cmd.Mess = append(cmd.Mess, compact(block))
+	}
+	if err := h.exchange.Update(ctx, callOf(ctx).caller, cmd); err != nil {
+		return nil, err
+	}
+	return server.UpdateRequest200JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+}
+
+// block is the body as the content of a request block.
+func (b *body) block() json.RawMessage {
+	text := []byte{'{'}
+	for i, m := range b.members {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, m.key...), ':')
+		text = append(text, m.raw...)
+	}
+	return compact(append(text, '}'))
+}
+
+func compactOrNil(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	return compact(raw)
+}

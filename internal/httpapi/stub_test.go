@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+const (
+	goodKey    = "mess_home_0123456789abcdef0123456789abcdef"
+	foreignKey = "mess_office_0123456789abcdef0123456789abcdef"
+)
+
+// willing is an exchange that does whatever it is asked, where the point of a test is what comes to
+// it, or that something goes wrong in it: called, where set, is what its methods do first.
+type willing struct{ called func(context.Context) error }
+
+func (w willing) do(ctx context.Context) error {
+	if w.called == nil {
+		return nil
+	}
+	return w.called(ctx)
+}
+
+func (w willing) Authenticate(_ context.Context, exchangeID, key string) (engine.Caller, error) {
+	switch {
+	case key == foreignKey && exchangeID == "office", key == goodKey && exchangeID == "home":
+		return engine.Caller{Exchange: exchangeID, Caller: exchange.Caller{Executor: "phone"}}, nil
+	case key == goodKey, key == foreignKey:
+		return engine.Caller{}, &exchange.Error{Code: exchange.CodeWrongExchange, Message: "This API key belongs to another exchange"}
+	}
+	return engine.Caller{}, &exchange.Error{Code: exchange.CodeUnauthorized, Message: "Invalid or missing API key"}
+}
+
+func (w willing) Register(ctx context.Context, _ string, _ engine.Registration) (string, error) {
+	return goodKey, w.do(ctx)
+}
+
+func (w willing) Create(ctx context.Context, _ engine.Caller, cmd *exchange.Create) error {
+	cmd.Result.Ref, cmd.Result.Status = "2026-02-01-XY1Z", "pending"
+	return w.do(ctx)
+}
+
+func (w willing) Update(ctx context.Context, _ engine.Caller, cmd *exchange.Update) error {
+	cmd.Result.Ref, cmd.Result.Status = cmd.Ref, "claimed"
+	return w.do(ctx)
+}
+
+func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*exchange.Thread, error) {
+	return someThread(ref), w.do(ctx)
+}
+
+func (w willing) Threads(ctx context.Context, _ engine.Caller, _ exchange.Filter) ([]*exchange.Thread, error) {
+	return []*exchange.Thread{someThread("2026-02-01-XY1Z")}, w.do(ctx)
+}
+
+func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {
+	return []engine.Executor{{Executor: &exchange.Executor{ID: "phone", DisplayName: "Phone", CreatedAt: someTime}, LastSeen: someTime}}, w.do(ctx)
+}
+
+func (w willing) UpdateProfile(ctx context.Context, _ engine.Caller, _ string, _ engine.ProfileUpdate) error {
+	return w.do(ctx)
+}
+
+var someTime = time.Date(2026, 2, 1, 23, 0, 0, 5_000_000, time.FixedZone("", 3600))
+
+func someThread(ref string) *exchange.Thread {
+	return &exchange.Thread{
+		Ref: ref, Status: "pending", Intent: "Check <b>the door</b>", Requestor: "agent", Priority: "normal",
+		CreatedAt: someTime, UpdatedAt: someTime,
+		Messages: []exchange.Message{{From: "agent", TS: someTime, Mess: []byte(`[{"request":{"intent":"Check the door","n":2.50}}]`)}},
+	}
+}

@@ -1,0 +1,213 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// gate lets requests through to the handlers: those whose key opens the exchange, and that are as the
+// contract says.
+type gate struct {
+	exchange   Exchange
+	router     *chi.Mux
+	operations map[string]map[string]*operation // by chi's pattern, which is the contract's path, and by method
+}
+
+// operation is what the contract says about a method of a path.
+type operation struct {
+	secured bool
+	path    []*openapi3.Parameter
+	query   []*openapi3.Parameter
+	body    *openapi3.Schema // nil where it takes none
+	lenient func(*body, *openapi3.Schema)
+	route   *routers.Route
+}
+
+func newGate(doc *openapi3.T, e Exchange, router *chi.Mux) *gate {
+	g := &gate{exchange: e, router: router, operations: map[string]map[string]*operation{}}
+	for path, item := range doc.Paths.Map() {
+		g.operations[path] = map[string]*operation{}
+		for method, op := range item.Operations() {
+			g.operations[path][method] = newOperation(doc, path, item, method, op)
+		}
+	}
+	return g
+}
+
+func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method string, op *openapi3.Operation) *operation {
+	o := &operation{
+		secured: op.Security == nil && len(doc.Security) > 0 || op.Security != nil && len(*op.Security) > 0,
+		route:   &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
+	}
+	for _, ref := range slices.Concat(item.Parameters, op.Parameters) {
+		switch ref.Value.In {
+		case openapi3.ParameterInPath:
+			o.path = append(o.path, ref.Value)
+		case openapi3.ParameterInQuery:
+			o.query = append(o.query, ref.Value)
+		}
+	}
+	if op.RequestBody != nil {
+		o.body = op.RequestBody.Value.Content.Get("application/json").Schema.Value
+	}
+	if op.OperationID == "createRequest" {
+		o.lenient = lenientRequest
+	}
+	return o
+}
+
+// validate is the middleware around every operation, after routing and before anything is bound.
+func (g *gate) validate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rctx := chi.RouteContext(r.Context())
+		op := g.operations[r.Pattern][rctx.RouteMethod]
+		if op == nil {
+			refuse(w, r, errors.New("no operation for "+rctx.RouteMethod+" "+r.Pattern))
+			return
+		}
+		if err := g.admit(r, op); err != nil {
+			refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
+// 401, 403, 413, 415, 400.
+func (g *gate) admit(r *http.Request, op *operation) error {
+	if op.secured {
+		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {
+			return err
+		}
+	}
+	var text []byte
+	if op.body != nil {
+		if r.ContentLength > maxBody {
+			return errTooLarge()
+		}
+		if err := wantsJSON(r); err != nil {
+			return err
+		}
+		var err error
+		if text, err = readBody(r); err != nil {
+			return err
+		}
+	}
+	if err := op.checkParameters(r); err != nil {
+		return err
+	}
+	if op.body == nil {
+		return nil
+	}
+	b, err := op.checkBody(text)
+	if err != nil {
+		return err
+	}
+	r.Body = b
+	return nil
+}
+
+// checkBody returns the body of the operation that the text is.
+func (op *operation) checkBody(text []byte) (*body, error) {
+	b, err := parseBody(text)
+	if err != nil {
+		return nil, err
+	}
+	if op.lenient != nil {
+		op.lenient(b, op.body)
+	}
+	if err := op.body.VisitJSON(b.value, openapi3.VisitAsRequest()); err != nil {
+		return nil, explain(nil, err)
+	}
+	return b, nil
+}
+
+// checkParameters looks at those the contract names. Others are ignored: links get decorated on
+// their way, and nothing is decided by them.
+func (op *operation) checkParameters(r *http.Request) error {
+	for _, p := range op.path {
+		if err := p.Schema.Value.VisitJSON(pathValue(r, p.Name)); err != nil {
+			return explain(fieldPath{p.Name}, err)
+		}
+	}
+	if r.URL.RawQuery == "" || len(op.query) == 0 {
+		return nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return invalid("query: is not properly encoded")
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, QueryParams: query, Route: op.route,
+		Options: &openapi3filter.Options{SkipSettingDefaults: true},
+	}
+	for _, p := range op.query {
+		if !query.Has(p.Name) {
+			continue
+		}
+		// It is bound as the only one, so it must be: which of two counts would be a guess.
+		if len(query[p.Name]) > 1 {
+			return invalid("%s: is given twice", p.Name)
+		}
+		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
+			return explainParameter(p, err)
+		}
+	}
+	return nil
+}
+
+func explainParameter(p *openapi3.Parameter, err error) error {
+	var schema *openapi3.SchemaError
+	if errors.As(err, &schema) {
+		return explain(fieldPath{p.Name}, schema)
+	}
+	return invalid("%s: must be %s", p.Name, typeName(p.Schema.Value))
+}
+
+// authenticate finds out who is calling, and that the key is one of that exchange. Nothing of the
+// request but its header has been looked at.
+func (g *gate) authenticate(r *http.Request, exchangeID string) error {
+	key, ok := bearer(r)
+	if !ok {
+		return &exchange.Error{Code: exchange.CodeUnauthorized, Message: "Invalid or missing API key"}
+	}
+	caller, err := g.exchange.Authenticate(r.Context(), exchangeID, key)
+	if err != nil {
+		return err
+	}
+	callOf(r.Context()).caller = caller
+	return nil
+}
+
+// bearer returns the key of a request. The scheme is spelled exactly so, and two headers would be two
+// callers.
+func bearer(r *http.Request) (string, bool) {
+	headers := r.Header["Authorization"]
+	if len(headers) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(headers[0], "Bearer ")
+}
+
+// pathValue returns a parameter of the path, decoded as generated code decodes it.
+func pathValue(r *http.Request, name string) string {
+	value := r.PathValue(name)
+	if r.URL.RawPath == "" {
+		return value
+	}
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
+	}
+	return value
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket"
+)
+
+// config is everything that can be set. Each value comes from its flag, else from the environment
+// variable named by its var tag, else from its default; an empty variable is one that is not set.
+// All are text here, so that every mistake is reported by its variable's name (check).
+type config struct {
+	Help    helpFlag    `short:"h" help:"Show this help."`
+	Version versionFlag `help:"Show the version."`
+
+	Port        string `var:"PORT" default:"3000" help:"Port to listen on; 0 takes a free one."`
+	Host        string `var:"HOST" help:"Address or name to listen on; none is all."`
+	StorageType string `var:"STORAGE_TYPE" default:"filesystem" help:"Where the data is: filesystem (a directory) or s3 (a bucket)."`
+	StoragePath string `var:"STORAGE_PATH" default:"./data" help:"The directory of a filesystem storage."`
+	S3Endpoint  string `var:"S3_ENDPOINT" name:"s3-endpoint" help:"Where the S3 service is, such as http://minio:9000; none is AWS."`
+	S3Bucket    string `var:"S3_BUCKET" name:"s3-bucket" help:"The bucket of an s3 storage. It must exist."`
+	S3AccessKey string `var:"S3_ACCESS_KEY" name:"s3-access-key" help:"Access key of the bucket; none is what the AWS SDK finds."`
+	S3SecretKey string `var:"S3_SECRET_KEY" name:"s3-secret-key" help:"Its secret; better not as a flag, which others can see."`
+	S3Region    string `var:"S3_REGION" name:"s3-region" help:"Region of the bucket; none is auto with an endpoint, else what the AWS SDK finds."`
+	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
+
+	Serve  struct{} `cmd:"" default:"1" help:"Run the server; the default."`
+	Check  struct{} `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
+	Health struct{} `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
+}
+
+// parse reads flags and environment. It returns the command that was asked for.
+func parse(args []string, getenv func(string) string, stdout io.Writer) (*config, string, error) {
+	c := &config{}
+	environment := kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if name := flag.Tag.Get("var"); name != "" {
+			if value := getenv(name); value != "" {
+				return value, nil
+			}
+		}
+		return nil, nil
+	})
+	parser, err := kong.New(c,
+		kong.Name("mess-exchange"),
+		kong.NoDefaultHelp(),
+		kong.Writers(stdout, stdout),
+		kong.Resolvers(environment),
+	)
+	if err != nil {
+		return nil, "", fmt.Errorf("declare the flags: %w", err)
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		if errors.Is(err, errAnswered) {
+			return nil, "", errAnswered
+		}
+		return nil, "", fmt.Errorf("%w (see mess-exchange --help)", err)
+	}
+	command := k.Command()
+	if err := c.check(command); err != nil {
+		return nil, "", err
+	}
+	return c, command, nil
+}
+
+// check finds what is wrong with the settings themselves, but for those of the storage (openStore).
+func (c *config) check(command string) error {
+	port, err := strconv.ParseUint(c.Port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("PORT: must be a number from 0 to 65535, not %q", c.Port)
+	}
+	if _, err := c.level(); err != nil {
+		return err
+	}
+	if command == "health" {
+		if port == 0 {
+			return errors.New("PORT: must be the port of the server to ask, not 0")
+		}
+		return nil // the storage is the server's
+	}
+	switch c.StorageType {
+	case "filesystem", "s3", "memory": // memory is for tests: it forgets everything
+		return nil
+	}
+	return fmt.Errorf("STORAGE_TYPE: must be filesystem or s3, not %q", c.StorageType)
+}
+
+// openStore opens the storage. What is wrong with its own settings is found there.
+func (c *config) openStore(ctx context.Context) (*bucket.Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	return bucket.Open(ctx, bucket.Config{
+		Type: c.StorageType,
+		Path: c.StoragePath,
+		S3:   bucket.S3{Endpoint: c.S3Endpoint, Bucket: c.S3Bucket, AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, Region: c.S3Region},
+	})
+}
+
+func (c *config) level() (slog.Level, error) {
+	switch strings.ToLower(c.LogLevel) {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("LOG_LEVEL: must be debug, info, warn or error, not %q", c.LogLevel)
+}
+
+// address is what to listen on.
+func (c *config) address() string { return net.JoinHostPort(bare(c.Host), c.Port) }
+
+// url is where a server that listens on HOST and that port is reached from this machine; loopback is
+// how to call this machine where HOST is all.
+func (c *config) url(port, loopback string) string {
+	host := bare(c.Host)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = loopback
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// bare takes the brackets off an IPv6 address that was written as in a URL.
+func bare(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// env is an environment for run.
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		value := ""
+		for _, pair := range pairs {
+			if v, ok := strings.CutPrefix(pair, name+"="); ok {
+				value = v // the last one wins
+			}
+		}
+		return value
+	}
+}
+
+// variables is the contract of the environment: name and default.
+var variables = map[string]string{
+	"PORT": "3000", "HOST": "", "STORAGE_TYPE": "filesystem", "STORAGE_PATH": "./data", "LOG_LEVEL": "info",
+	"S3_ENDPOINT": "", "S3_BUCKET": "", "S3_ACCESS_KEY": "", "S3_SECRET_KEY": "", "S3_REGION": "",
+}
+
+// values returns the settings by the names of their variables.
+func (c *config) values() map[string]string {
+	return map[string]string{
+		"PORT": c.Port, "HOST": c.Host, "STORAGE_TYPE": c.StorageType, "STORAGE_PATH": c.StoragePath, "LOG_LEVEL": c.LogLevel,
+		"S3_ENDPOINT": c.S3Endpoint, "S3_BUCKET": c.S3Bucket, "S3_ACCESS_KEY": c.S3AccessKey, "S3_SECRET_KEY": c.S3SecretKey, "S3_REGION": c.S3Region,
+	}
+}
+
+// Ensure that each setting has its documented default, is taken from its variable, is overridden by
+// its flag, and that an empty variable counts as none.
+func TestSettings(t *testing.T) {
+	given := map[string]string{
+		"PORT": "4000", "HOST": "::1", "STORAGE_TYPE": "s3", "STORAGE_PATH": "/d", "LOG_LEVEL": "debug",
+		"S3_ENDPOINT": "http://minio:9000", "S3_BUCKET": "b", "S3_ACCESS_KEY": "ak", "S3_SECRET_KEY": "sk", "S3_REGION": "r",
+	}
+	var environment, empty, flags []string
+	for name, value := range given {
+		environment = append(environment, name+"="+value)
+		empty = append(empty, name+"=")
+		flags = append(flags, "--"+strings.ToLower(strings.ReplaceAll(name, "_", "-")), value)
+	}
+	for _, c := range []struct {
+		name        string
+		args        []string
+		environment []string
+		want        map[string]string
+	}{
+		{"defaults", nil, nil, variables},
+		{"empty variables", nil, empty, variables},
+		{"variables", nil, environment, given},
+		{"flags", flags, nil, given},
+		{"flags over variables", flags, []string{"PORT=1", "HOST=x", "STORAGE_TYPE=memory", "LOG_LEVEL=warn", "S3_BUCKET=other"}, given},
+		{"after a command", append([]string{"check"}, flags...), nil, given},
+	} {
+		got, _, err := parse(c.args, env(c.environment...), &bytes.Buffer{})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for name, want := range c.want {
+			if value := got.values()[name]; value != want {
+				t.Errorf("%s: %s is %q, want %q", c.name, name, value, want)
+			}
+		}
+	}
+}
+
+// Ensure that the help names every flag with its variable, once, and that it works amid mistakes.
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"check", "--help"}, {"--port=x", "--help"}} {
+		var stdout, stderr bytes.Buffer
+		if err := run(t.Context(), args, env("PORT=none"), &stdout, &stderr); err != nil || stderr.Len() > 0 {
+			t.Fatal(args, err, stderr.String())
+		}
+		for name := range variables {
+			flag := "--" + strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+			line := regexp.MustCompile(`(?m)^  ` + flag + ` +` + name + ` +` + regexp.QuoteMeta(variables[name]) + ` .*\.$`)
+			if n := len(line.FindAllString(stdout.String(), -1)); n != 1 {
+				t.Errorf("%v: %s stands there %d times\n%s", args, name, n, &stdout)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout bytes.Buffer
+	if err := run(t.Context(), []string{"--version"}, env("LOG_LEVEL=loud"), &stdout, &stdout); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^mess-exchange \S+\n$`).MatchString(stdout.String()) {
+		t.Errorf("got %q", stdout.String())
+	}
+}
+
+// Ensure that mistakes which need nobody else to be found name their variable, and end before anything
+// was touched.
+func TestMistakenSettings(t *testing.T) {
+	nowhere := t.TempDir() + "/data"
+	for _, c := range []struct {
+		args, environment []string
+		says              string
+	}{
+		{nil, []string{"STORAGE_TYPE=floppy"}, `STORAGE_TYPE: must be filesystem or s3, not "floppy"`},
+		{nil, []string{"STORAGE_TYPE=s3"}, "S3_BUCKET"},
+		{nil, []string{"STORAGE_TYPE=s3", "S3_BUCKET=b", "S3_ACCESS_KEY=a"}, "S3_ACCESS_KEY and S3_SECRET_KEY"},
+		{nil, []string{"STORAGE_TYPE=s3", "S3_BUCKET=b", "S3_ENDPOINT=minio:9000"}, "S3_ENDPOINT"},
+		{nil, []string{"STORAGE_TYPE=s3", "S3_BUCKET=b", "S3_ENDPOINT=::no"}, "S3_ENDPOINT"},
+		{nil, []string{"PORT=http"}, `PORT: must be a number from 0 to 65535, not "http"`},
+		{nil, []string{"PORT=65536"}, "PORT: must be"},
+		{nil, []string{"PORT=-1"}, "PORT: must be"},
+		{[]string{"--port", "3000 "}, nil, "PORT: must be"},
+		{nil, []string{"LOG_LEVEL=loud"}, `LOG_LEVEL: must be debug, info, warn or error, not "loud"`},
+		{[]string{"health"}, []string{"PORT=0"}, "PORT: must be the port"},
+		{[]string{"--verbose"}, nil, "unknown flag --verbose"},
+		{[]string{"compost"}, nil, "compost"},
+		{[]string{"--port"}, nil, "--port"},
+	} {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), c.args, env(append([]string{"STORAGE_PATH=" + nowhere}, c.environment...)...), &stdout, &stderr)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v %v: got %v, want %s", c.args, c.environment, err, c.says)
+		}
+		if stdout.Len()+stderr.Len() > 0 {
+			t.Errorf("%v %v: more was said: %s%s", c.args, c.environment, &stdout, &stderr)
+		}
+	}
+	if _, err := os.Stat(nowhere); err == nil {
+		t.Error("a directory was made")
+	}
+}
+
+// Ensure what is listened on and how it is called.
+func TestAddress(t *testing.T) {
+	for host, want := range map[string][]string{
+		"":            {":80", "http://localhost:80"},
+		"0.0.0.0":     {"0.0.0.0:80", "http://localhost:80"},
+		"::":          {"[::]:80", "http://localhost:80"},
+		"[::]":        {"[::]:80", "http://localhost:80"},
+		"::1":         {"[::1]:80", "http://[::1]:80"},
+		"127.0.0.1":   {"127.0.0.1:80", "http://127.0.0.1:80"},
+		"mess.local":  {"mess.local:80", "http://mess.local:80"},
+		"192.168.1.9": {"192.168.1.9:80", "http://192.168.1.9:80"},
+	} {
+		c := &config{Host: host, Port: "80"}
+		if got := []string{c.address(), c.url("80", "localhost")}; !slices.Equal(got, want) {
+			t.Errorf("%q: got %q", host, got)
+		}
+	}
+}
+
+// Ensure that a server which is stopped before it has started says nothing and is no failure.
+func TestStoppedStart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if err := run(ctx, nil, env("HOST=127.0.0.1", "PORT=0", "STORAGE_PATH="+t.TempDir()), &out, &out); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,21 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 )
 
 // check reads every log of the storage and prints a line for each thing that is wrong with one, and
-// for each oddity that every server reads past. It returns an error where anything is wrong.
+// for each oddity that every server reads past. It writes nothing and takes no lock, so it may run beside
+// a server. It returns an error where anything is wrong.
 func check(ctx context.Context, c *config, stdout io.Writer) error {
-	if c.StorageType == "filesystem" {
-		if _, err := os.Stat(c.StoragePath); err != nil { // opening would make it
-			return fmt.Errorf("STORAGE_PATH: %w", err)
-		}
-	}
-	store, err := c.openStore(ctx)
+	store, err := c.openStore(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -94,14 +94,16 @@ func (c *config) check(command string) error {
 	return fmt.Errorf("STORAGE_TYPE: must be filesystem or s3, not %q", c.StorageType)
 }
 
-// openStore opens the storage. What is wrong with its own settings is found there.
-func (c *config) openStore(ctx context.Context) (*bucket.Store, error) {
+// openStore opens the storage, or what there is of it, for reading. What is wrong with its own settings
+// is found there.
+func (c *config) openStore(ctx context.Context, readOnly bool) (*bucket.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return bucket.Open(ctx, bucket.Config{
-		Type: c.StorageType,
-		Path: c.StoragePath,
-		S3:   bucket.S3{Endpoint: c.S3Endpoint, Bucket: c.S3Bucket, AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, Region: c.S3Region},
+		Type:     c.StorageType,
+		Path:     c.StoragePath,
+		S3:       bucket.S3{Endpoint: c.S3Endpoint, Bucket: c.S3Bucket, AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, Region: c.S3Region},
+		ReadOnly: readOnly,
 	})
 }
 

@@ -33,7 +33,7 @@ const (
 func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	began := time.Now()
 	logger := newLogger(c, stderr)
-	store, err := c.openStore(ctx)
+	store, err := c.openStore(ctx, false)
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}

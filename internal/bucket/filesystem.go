@@ -9,14 +9,18 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/bucket/dirblob"
 )
 
-// directory is a backend on a local directory that this process has locked.
+// directory is a backend on a local directory that this process has locked, or only reads.
 type directory struct{ *dirblob.Dir }
 
-func openFilesystem(path string) (*Store, error) {
+func openFilesystem(path string, readOnly bool) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("the storage path is empty: name a directory (STORAGE_PATH)")
 	}
-	dir, err := dirblob.Open(path)
+	open := dirblob.Open
+	if readOnly {
+		open = dirblob.OpenReadOnly
+	}
+	dir, err := open(path)
 	if err != nil {
 		return nil, err
 	}

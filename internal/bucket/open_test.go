@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,5 +169,46 @@ func TestKinds(t *testing.T) {
 	one.Close()
 	if data, err := two.Bucket().ReadAll(t.Context(), "a"); err != nil || string(data) != "x" {
 		t.Errorf("a second store on the memory reads %q, %v", data, err)
+	}
+}
+
+// Ensure that a directory can be read beside the process that holds it, and that nothing is changed or
+// made that way.
+func TestReadOnlyDirectory(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	writer, err := bucket.Open(ctx, bucket.Config{Type: "filesystem", Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if err := writer.Bucket().WriteAll(ctx, "a/b", []byte("text"), nil); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := bucket.Open(ctx, bucket.Config{Type: "filesystem", Path: dir, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if data, err := reader.Bucket().ReadAll(ctx, "a/b"); err != nil || string(data) != "text" {
+		t.Errorf("read %q, %v", data, err)
+	}
+	if _, err := reader.Bucket().ReadAll(ctx, "a/c"); !reader.NoSuchKey(err) {
+		t.Errorf("a missing object: %v", err)
+	}
+	for name, err := range map[string]error{
+		"write":   reader.Bucket().WriteAll(ctx, "a/c", nil, nil),
+		"delete":  reader.Bucket().Delete(ctx, "a/b"),
+		"replace": reader.Replace(ctx, "a/d", "", nil),
+	} {
+		if !reader.Definite(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := bucket.Open(ctx, bucket.Config{Type: "filesystem", Path: dir + "/none", ReadOnly: true}); err == nil {
+		t.Error("a directory that does not exist was opened")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 { // a, .lock, .tmp
+		t.Errorf("the directory holds %v, %v", entries, err)
 	}
 }

@@ -25,7 +25,7 @@ const (
 // staleETag is the ETag of no object that the probe writes.
 const staleETag = `"00000000000000000000000000000000"`
 
-// probe shows that the bucket keeps what the log is built on (docs/storage.md, "Start-up probe"): a
+// probe shows that the bucket keeps what the log is built on (docs/storage.md, "S3 and the start-up probe"): a
 // store that ignores If-None-Match would fork the log, and one that cannot say NoSuchKey would never
 // let a reader find its end. Every error is one sentence.
 func (s *s3Bucket) probe(ctx context.Context) error {
@@ -43,6 +43,11 @@ func (s *s3Bucket) probe(ctx context.Context) error {
 		return err
 	}
 	return s.probeReplace(ctx, key)
+}
+
+// probeReading shows as much as a reader needs, without writing.
+func (s *s3Bucket) probeReading(ctx context.Context) error {
+	return s.probeMissing(ctx, probeFolder+rand.Text()+"-missing")
 }
 
 func (s *s3Bucket) probeMissing(ctx context.Context, key string) error {

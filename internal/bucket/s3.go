@@ -43,7 +43,7 @@ type s3Bucket struct {
 	clock  *clock
 }
 
-func openS3(ctx context.Context, c S3) (*Store, error) {
+func openS3(ctx context.Context, c S3, readOnly bool) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,11 @@ func openS3(ctx context.Context, c S3) (*Store, error) {
 	if s.bucket, err = s3blob.OpenBucket(ctx, client, c.Bucket, options); err != nil {
 		return nil, err
 	}
-	if err := s.probe(ctx); err != nil {
+	probe := s.probe
+	if readOnly {
+		probe = s.probeReading
+	}
+	if err := probe(ctx); err != nil {
 		s.bucket.Close()
 		return nil, err
 	}

@@ -13,6 +13,9 @@ type Config struct {
 	Type string // "filesystem", "s3" or "memory"
 	Path string // of the directory, for "filesystem"
 	S3   S3     // for "s3"
+	// ReadOnly opens what exists for reading: a directory without its lock, beside a server or on a
+	// read-only disk; a bucket without trying whether it can hold the log.
+	ReadOnly bool
 }
 
 // S3 names a bucket on S3 or a server that speaks its protocol.
@@ -65,13 +68,13 @@ type backend interface {
 }
 
 // Open opens a bucket and makes sure that it can hold the log: a directory is locked and its file
-// system tried, an S3 bucket is tried (at most 8 s). Every error is one sentence for the operator.
+// system tried, an S3 bucket is tried (at most 8 s), unless it is only to be read. Every error is one sentence for the operator.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	switch c.Type {
 	case "filesystem":
-		return openFilesystem(c.Path)
+		return openFilesystem(c.Path, c.ReadOnly)
 	case "s3":
-		return openS3(ctx, c.S3)
+		return openS3(ctx, c.S3, c.ReadOnly)
 	case "memory":
 		return NewMemory().Store(false), nil
 	}

@@ -31,10 +31,13 @@ func IsSchemaPartition(name string) bool {
 // the first event is committed; calling it at every start is right.
 func WriteSchema(ctx context.Context, store Store) error {
 	err := store.Bucket().WriteAll(ctx, SchemaKey, []byte(schemaLines), createOnly())
-	if err == nil || store.Exists(err) {
-		return verifySchema(ctx, store)
+	if err != nil && !store.Exists(err) {
+		return fmt.Errorf("write the schema object: %w", err)
 	}
-	return fmt.Errorf("write the schema object: %w", err)
+	if err := verifySchema(ctx, store); err != nil {
+		return err
+	}
+	return store.Settle(ctx, SchemaKey)
 }
 
 func verifySchema(ctx context.Context, store Store) error {
@@ -45,7 +48,7 @@ func verifySchema(ctx context.Context, store Store) error {
 	if !bytes.Equal(got, []byte(schemaLines)) {
 		return fmt.Errorf("the schema object %s was changed by someone else; delete it and start again", SchemaKey)
 	}
-	return store.Settle(ctx, SchemaKey)
+	return nil
 }
 
 // createOnly are the options of every write under events/: create the object or fail, never to be

@@ -30,6 +30,7 @@ func (kept) Close() error { return nil }
 // TestConformance leaves out what needs a content type, cache control or metadata to be kept, as
 // gocloud does for its own directory driver without sidecar files.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	drivertest.RunConformanceTests(t, func(_ context.Context, t *testing.T) (drivertest.Harness, error) {
 		name := t.Name()
 		if strings.Contains(name, "ContentType") || strings.HasSuffix(name, "/TestAttributes") || strings.Contains(name, "/TestMetadata/") {

@@ -123,8 +123,10 @@ func (c change) before() []byte {
 // TestCrash ends the process before each system call of each change: what is found at the next start
 // is the old object or the new one, whole, and nothing in .tmp. A crash after an answer finds the new.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for _, c := range changes {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			for n := 0; ; n++ {
 				if done := crashAt(t, c, n); done {
 					t.Logf("%d moments", n)
@@ -175,9 +177,11 @@ func crashAt(t *testing.T, c change, n int) (done bool) {
 // TestFailedCall makes each system call of each change fail, with an error that says that nothing was
 // done (a full disk) and with one that says nothing (EIO).
 func TestFailedCall(t *testing.T) {
+	t.Parallel()
 	for _, c := range changes {
 		for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
 			t.Run(c.name+"/"+errno.Error(), func(t *testing.T) {
+				t.Parallel()
 				for n := 0; ; n++ {
 					if done := failAt(t, c, n, errno); done {
 						return

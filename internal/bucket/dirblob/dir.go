@@ -27,6 +27,7 @@ type Dir struct {
 	lockInfo fs.FileInfo
 	lockPath string // absolute
 
+	readOnly bool // opened without the lock: nothing is changed
 	pid      string
 	temps    atomic.Uint64 // with pid, names the next temporary file
 	settled  folderSet
@@ -83,6 +84,16 @@ func open(path string, s settings) (_ *Dir, err error) {
 		return nil, fmt.Errorf("the directory %s is on a file system that cannot hold the data: %w", path, err)
 	}
 	return d, nil
+}
+
+// OpenReadOnly opens a directory that exists, to read it beside the process that holds its lock, or where
+// nothing can be written. Every call that would change something fails, definitely.
+func OpenReadOnly(path string) (*Dir, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the directory %s: %w", path, cause(err))
+	}
+	return &Dir{root: root, disk: rootDisk{root}, readOnly: true}, nil
 }
 
 // makeRoot makes the directory and those above it, each durable in the one above.
@@ -210,6 +221,10 @@ func (d *Dir) begin(ctx context.Context, op string) (end func(), err error) {
 		d.mu.RUnlock()
 		return nil, err
 	}
+	if d.readOnly {
+		d.mu.RUnlock()
+		return nil, &Error{kind: definite, op: op, err: errReadOnly}
+	}
 	if err := d.alive(); err != nil {
 		d.mu.RUnlock()
 		return nil, d.fail(op, err)
@@ -231,8 +246,12 @@ func (d *Dir) ready(ctx context.Context, op string) error {
 	return nil
 }
 
-// alive looks whether the lock at the directory's path is still the one this process holds.
+// alive looks whether the lock at the directory's path is still the one this process holds. A reader
+// holds none; it sees what is there.
 func (d *Dir) alive() error {
+	if d.readOnly {
+		return nil
+	}
 	info, err := os.Stat(d.lockPath)
 	switch {
 	case err == nil && os.SameFile(info, d.lockInfo):
@@ -280,7 +299,7 @@ func (d *Dir) Close() error {
 func (d *Dir) release() error {
 	var err error
 	if d.lock != nil {
-		err = d.lock.Close()
+		err = errors.Join(unlock(d.lock), d.lock.Close())
 	}
 	return errors.Join(err, d.root.Close())
 }

@@ -62,11 +62,12 @@ func Definite(err error) bool { return is(err, definite) }
 func Fatal(err error) bool { return is(err, fatal) }
 
 var (
-	errBadKey = errors.New("no file can have this key")
-	errFolder = errors.New("there is a folder of this name")
-	errClosed = errors.New("the directory is closed")
-	errNoURL  = errors.New("a directory has no signed URLs")
-	errGone   = errors.New("the directory or its .lock was removed or replaced while in use")
+	errBadKey   = errors.New("no file can have this key")
+	errFolder   = errors.New("there is a folder of this name")
+	errClosed   = errors.New("the directory is closed")
+	errReadOnly = errors.New("the directory was opened for reading only")
+	errNoURL    = errors.New("a directory has no signed URLs")
+	errGone     = errors.New("the directory or its .lock was removed or replaced while in use")
 )
 
 // absent tells the errors of a name under which there can be no object.

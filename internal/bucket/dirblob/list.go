@@ -174,15 +174,23 @@ func (l *listing) read(root *os.Root, folder string) (*entryHeap, error) {
 		if !strings.HasPrefix(e.element, rest) {
 			continue
 		}
-		// As a folder it sorts last, so what is left out here is left out as either.
-		asFolder := e.element + "/"
-		if behind && asFolder <= after && !strings.HasPrefix(after, asFolder) {
+		if behind && isBehind(e.element, after) {
 			continue
 		}
 		queue = append(queue, e)
 	}
 	heap.Init(&queue)
 	return &queue, nil
+}
+
+// isBehind reports whether whatever an element turns out to be, file or folder, all its keys are before
+// after. A folder that after leads through is not behind.
+func isBehind(element, after string) bool {
+	rest, begins := strings.CutPrefix(after, element)
+	if !begins {
+		return element < after
+	}
+	return rest != "" && '/' < rest[0]
 }
 
 // look finds out what an entry is.

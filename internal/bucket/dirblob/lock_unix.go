@@ -17,4 +17,8 @@ func flock(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
+// unlock gives the lock up for every holder of the open file, such as a child that this process is
+// just starting, for which a mere close would leave it held.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
 func isLocked(err error) bool { return errors.Is(err, syscall.EWOULDBLOCK) }

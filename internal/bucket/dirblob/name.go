@@ -60,6 +60,9 @@ func nameOf(element string, top bool) string {
 
 // elementOf is the inverse of nameOf, for every file name there can be.
 func elementOf(name string, top bool) string {
+	if isPlain(name) {
+		return name
+	}
 	if strings.HasSuffix(name, "%") && special(name, top) {
 		name = name[:len(name)-1]
 	}
@@ -73,6 +76,16 @@ func elementOf(name string, top bool) string {
 func special(name string, top bool) bool {
 	name = strings.TrimRight(name, "%")
 	return name == "" || name == "." || name == ".." || top && reserved(name)
+}
+
+// isPlain reports, quickly, that a name is surely no other as an element; most are.
+func isPlain(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c == '%' || c >= 0x80 || isControl(c) {
+			return false
+		}
+	}
+	return true
 }
 
 func isMark(r rune) bool {

@@ -43,7 +43,7 @@ func child(role, path string) {
 	}
 }
 
-const racedKeys = 300
+const racedKeys = 150
 
 func race(d *Dir) {
 	var wg sync.WaitGroup
@@ -128,6 +128,7 @@ func TestOneProcess(t *testing.T) {
 
 // TestTwoProcessesRace: even without the lock each create has one winner, because link(2) decides it.
 func TestTwoProcessesRace(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir()
 	mustOpen(t, path).Close()
 	racers := []*process{start(t, "racer", path), start(t, "racer", path)}

@@ -131,7 +131,7 @@ func (d driverBucket) NewTypedWriter(ctx context.Context, key, _ string, o *driv
 
 func (w *writer) Close() error {
 	if err := w.ctx.Err(); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return fmt.Errorf("%w to begin: %w", errRefused, err)
 	}
 	put := func() error {
 		if !w.once {

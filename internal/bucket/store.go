@@ -68,7 +68,8 @@ type backend interface {
 }
 
 // Open opens a bucket and makes sure that it can hold the log: a directory is locked and its file
-// system tried, an S3 bucket is tried (at most 8 s), unless it is only to be read. Every error is one sentence for the operator.
+// system tried, an S3 bucket is tried (at most 8 s), unless it is only to be read. Every error is one
+// sentence for the operator.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	switch c.Type {
 	case "filesystem":

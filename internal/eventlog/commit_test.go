@@ -50,14 +50,7 @@ func TestRule3GroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := faultblob.New()
 		r := start(t, b.Store(false))
-		gate := make(chan struct{})
-		var writes puts
-		r.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-			if op.Kind == faultblob.Put && writes.add(op) == 1 {
-				<-gate
-			}
-			return faultblob.None
-		})
+		gate, writes := holdFirst(r)
 		acts := []*act{say("first")}
 		for i := range 50 {
 			acts = append(acts, take("thing", fmt.Sprint(i)))
@@ -84,14 +77,7 @@ func TestRule3BatchBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := faultblob.New()
 		r := start(t, b.Store(false))
-		gate := make(chan struct{})
-		var writes puts
-		r.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-			if op.Kind == faultblob.Put && writes.add(op) == 1 {
-				<-gate
-			}
-			return faultblob.None
-		})
+		gate, writes := holdFirst(r)
 		var wg sync.WaitGroup
 		var tooLarge error
 		for i, size := range []int{0, 3 << 20, 3 << 20, 3 << 20, 12 << 20, 16 << 20, 10} {

@@ -19,13 +19,7 @@ func TestRule5ReadsCountWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := faultblob.New()
 		r, other := start(t, b.Store(true)), start(t, b.Store(true))
-		gate := make(chan struct{})
-		other.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-			if op.Kind == faultblob.Put {
-				<-gate
-			}
-			return faultblob.None
-		})
+		gate, _ := holdFirst(other)
 		var wg sync.WaitGroup
 		for i := range 3 { // commit 1 holds one event, commit 2 two of them
 			wg.Go(func() { other.do(t, say(fmt.Sprint(i))) })
@@ -406,18 +400,7 @@ func TestRule11NoRefusalFromATentativeState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := faultblob.New()
 		r, rival := start(t, b.Store(true)), start(t, b.Store(true))
-		gate := make(chan struct{})
-		first := true
-		r.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-			if op.Kind != faultblob.Put {
-				return faultblob.None
-			}
-			if first {
-				first = false
-				<-gate // hold the batch together
-			}
-			return faultblob.None
-		})
+		gate, _ := holdFirst(r) // and what comes meanwhile becomes one batch
 		var wg sync.WaitGroup
 		wg.Go(func() { r.do(t, say("opener")) })
 		synctest.Wait()

@@ -213,3 +213,15 @@ func (p *puts) add(op faultblob.Op) int {
 	p.data = append(p.data, op.Key+"\n"+string(op.Data))
 	return len(p.data)
 }
+
+// holdFirst holds the replica's next commit back until the gate is closed, and records it and all that follow.
+func holdFirst(r *replica) (gate chan struct{}, writes *puts) {
+	gate, writes = make(chan struct{}), &puts{}
+	r.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
+		if op.Kind == faultblob.Put && writes.add(op) == 1 {
+			<-gate
+		}
+		return faultblob.None
+	})
+	return gate, writes
+}

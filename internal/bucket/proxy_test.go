@@ -95,8 +95,6 @@ func (p *proxy) config(s *s3test.Server, name string) bucket.S3 {
 	return c
 }
 
-func passed(w http.ResponseWriter, r *http.Request, pass http.Handler) { pass.ServeHTTP(w, r) }
-
 // lost lets the server do it and cuts the connection instead of answering.
 func lost(_ http.ResponseWriter, r *http.Request, pass http.Handler) {
 	pass.ServeHTTP(httptest.NewRecorder(), r)
@@ -114,14 +112,6 @@ func says(status int, code string) answer {
 		if code != "" {
 			fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>said the test</Message></Error>`, code)
 		}
-	}
-}
-
-// without drops a header, as a store does that does not know it. The signature must not cover it.
-func without(header string) answer {
-	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-		r.Header.Del(header)
-		pass.ServeHTTP(w, r)
 	}
 }
 

@@ -6,7 +6,6 @@ import "encoding/json"
 type said struct {
 	status  string // canonical; "" for nothing
 	message string // the note in the status block
-	where   string // the block, for messages
 	cancel  bool   // there is a cancel block, which counts where the requestor sends it
 }
 

@@ -1,0 +1,94 @@
+# `make help` prints the menu. A machine with Go, gcc, make and git runs everything but `make e2e`,
+# which also needs Node, npm, curl, g++ (for DuckDB) and Chromium; .ci/run installs those.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Without grpcnotrace a dependency of gocloud.dev switches the linker's dead-code elimination off:
+# 9 MB more in the binary. So every build, test and check of this repository carries the tag.
+TAGS := grpcnotrace
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN := bin/mess-exchange
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Runs per fuzz target, some seconds each. Not a duration: before Go 1.27 one that runs out can fail a
+# target without any fault in it (golang/go#75804).
+FUZZTIME ?= 20000x
+BROWSER := internal/e2e/browser
+DUCKDB := internal/e2e/duckdb
+
+.PHONY: help
+help: ## this menu
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build the server and run it on ./data, port 3000
+	STORAGE_TYPE=filesystem STORAGE_PATH=./data PORT=3000 ./$(BIN)
+
+.PHONY: build
+build: ## build bin/mess-exchange, a static binary
+	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/mess-exchange
+
+.PHONY: test
+test: ## the tests that need nothing but Go
+	go test -tags $(TAGS) ./...
+
+.PHONY: race
+race: ## the same tests under the race detector (needs gcc)
+	go test -tags $(TAGS) -race ./...
+
+.PHONY: e2e
+e2e: $(BROWSER)/node_modules ## the built program from outside: S3, kill -9, DuckDB, Chromium (leaves a screenshot in bin/e2e)
+	cd $(DUCKDB) && go mod tidy -diff && go vet ./...
+	rm -rf bin/e2e && mkdir -p bin/e2e
+	go test -tags $(TAGS),e2e -count=1 -timeout 20m -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
+
+# Installed by npm from its lock file, again only when that changes.
+$(BROWSER)/node_modules: $(BROWSER)/package-lock.json $(BROWSER)/package.json
+	npm ci --prefix $(BROWSER) --ignore-scripts
+	@touch $@
+
+.PHONY: generate
+generate: ## write the server and the client from api/openapi.yaml again
+	go generate -tags $(TAGS) ./...
+
+.PHONY: check
+check: check-fresh check-go fuzz ## generated code is fresh, formatted, tidy; vet, staticcheck, short fuzzing
+
+# The tree as it is, untracked files included, as a git tree object: generating again must not
+# change it. It compares before with after, so it also works amid uncommitted work.
+TREE = export GIT_INDEX_FILE=$$(mktemp -u); git add -A . && git write-tree; rm -f "$$GIT_INDEX_FILE"
+
+.PHONY: check-fresh
+check-fresh:
+	@before=$$($(TREE)); $(MAKE) --no-print-directory generate; after=$$($(TREE)); \
+	git diff --exit-code $$before $$after || { echo "make generate changed the files above: commit what it writes" >&2; exit 1; }
+	@unformatted=$$(gofmt -l .); \
+	test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
+	go mod tidy -diff
+
+.PHONY: check-go
+check-go:
+	go vet -tags $(TAGS),e2e ./...
+	go run $(STATICCHECK) -tags $(TAGS),e2e ./...
+
+# go test fuzzes one target of one package at a time, so they are found and run one by one.
+.PHONY: fuzz
+fuzz: ## each fuzz target for a short while, FUZZTIME=20000x runs
+	@git grep --untracked -hE -o '^func Fuzz[A-Za-z0-9_]*' >/dev/null -- '*_test.go' || { echo "no fuzz targets found" >&2; exit 1; }
+	@git grep --untracked -E '^func Fuzz[A-Za-z0-9_]*\(' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | \
+	while read -r dir target; do \
+		echo "fuzz $$dir $$target $(FUZZTIME)"; \
+		go test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "./$$dir" </dev/null; \
+	done
+
+.PHONY: bench
+bench: build ## the server against a bare handler and the disk, as a table
+	go run ./internal/e2e/bench -server ./$(BIN)
+
+.PHONY: tidy
+tidy: ## go mod tidy in both modules
+	go mod tidy
+	cd $(DUCKDB) && go mod tidy

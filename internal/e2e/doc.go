@@ -1,0 +1,18 @@
+// Package e2e tests the built program from outside, as its users meet it: a process with an
+// environment, a port, a folder or a bucket. Nothing here imports the server's packages, its
+// generated client least of all: what a test expects is written down a second time, from the
+// contract (docs/protocol.md, docs/storage.md), so that a mistake in the server can't excuse itself.
+//
+// The tests carry the build tag e2e and are run by `make e2e`; `go test ./...` stays quick without
+// them. They start the program in three ways: on a folder, on a bucket of a real S3 server
+// (internal/bucket/s3test), and twice on one bucket, as two replicas. They stop it in two:
+// SIGTERM, after which it must leave with code 0 and everything answered stored, and SIGKILL, after
+// which everything answered must be stored too.
+//
+// Beside the answers they read the stored log with a small reader of their own (log_test.go), run
+// the commands of README.md as a reader would paste them (readme_test.go), query the folder with
+// DuckDB (duckdb_test.go, with the program in duckdb/, a module of its own because it needs cgo) and
+// open the documentation page in Chromium (browser_test.go, with the script in browser/).
+//
+// MESS_EXCHANGE_BIN names a program to test instead of one built from the tree.
+package e2e

@@ -1,0 +1,51 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/s3test"
+)
+
+// storage is a fresh place for a server's data.
+type storage struct {
+	settings []string
+	data     string // the folder, or the one in which the S3 server keeps the bucket
+}
+
+// folder returns a new, empty folder. It is called data, as in the contract's DuckDB query.
+func folder(tb testing.TB) storage {
+	data := filepath.Join(tb.TempDir(), "data")
+	return storage{settings: []string{"STORAGE_TYPE=filesystem", "STORAGE_PATH=" + data}, data: data}
+}
+
+// bucketOf returns a new, empty bucket of a running S3 server, which keeps its objects as plain files.
+func bucketOf(tb testing.TB, s3 *s3test.Server) storage {
+	tb.Helper()
+	bucket, data := s3.NewBucket(tb), filepath.Join(tb.TempDir(), "data")
+	if err := os.Symlink(filepath.Join(s3.Folder(), bucket), data); err != nil {
+		tb.Fatal(err)
+	}
+	return storage{data: data, settings: []string{
+		"STORAGE_TYPE=s3",
+		"S3_ENDPOINT=" + s3.Endpoint,
+		"S3_BUCKET=" + bucket,
+		"S3_ACCESS_KEY=" + s3.AccessKey,
+		"S3_SECRET_KEY=" + s3.SecretKey,
+	}}
+}
+
+// inEachStorage runs a test in a folder and in a bucket.
+func inEachStorage(t *testing.T, test func(t *testing.T, place storage)) {
+	t.Run("filesystem", func(t *testing.T) { test(t, folder(t)) })
+	t.Run("s3", func(t *testing.T) { test(t, bucketOf(t, s3test.Start(t))) })
+}
+
+// onEachStorage runs a test against a server on a folder and against one on a bucket: no answer may
+// tell them apart.
+func onEachStorage(t *testing.T, test func(t *testing.T, s *server)) {
+	inEachStorage(t, func(t *testing.T, place storage) { test(t, start(t, place.settings...)) })
+}

@@ -122,18 +122,17 @@ func (l *Log) commit(batch []*pending) {
 		case errors.Is(err, errLost):
 			batch = append(d.decided, d.rest...)
 			if lost++; lost >= maxLost {
-				l.shed(batch, fmt.Errorf("%w: other writers won %d positions in a row", ErrOverloaded, lost))
+				l.shed(batch, fmt.Errorf("%w: other writers won %d positions in a row", ErrOverloaded, lost), nil)
 				return
 			}
 			if lost > 1 { // far behind, perhaps: reading on is cheaper than losing on
 				if err := l.follow(l.ctx); err != nil {
-					l.shed(batch, err)
+					l.shed(batch, err, nil)
 					return
 				}
 			}
 		case err != nil:
-			answer(d.decided, err)
-			l.shed(d.rest, fmt.Errorf("%w: the commit before failed", ErrUnavailable))
+			l.shed(d.decided, err, d.rest)
 			return
 		case d.closing:
 			batch = append(d.decided, d.rest...)
@@ -158,15 +157,16 @@ func (l *Log) carryOut(d decision) error {
 	return l.append(d)
 }
 
-// shed answers commands that were not committed, and those that came while the store kept the committer
-// waiting: each has had its share of that time, and must not wait for another.
-func (l *Log) shed(batch []*pending, err error) {
+// shed answers commands with the error that befell them, and those that came while the store kept the
+// committer waiting: each has had its share of that time, and must not wait for another. Who comes after the
+// first answer has left gets a try of its own.
+func (l *Log) shed(batch []*pending, err error, rest []*pending) {
 	l.mu.Lock()
-	queue := l.queue
+	rest = append(rest, l.queue...)
 	l.queue = nil
 	l.mu.Unlock()
 	answer(batch, err)
-	answer(queue, err)
+	answer(rest, fmt.Errorf("%w: the commit before failed", ErrUnavailable))
 }
 
 // gone reports whether the log has failed.

@@ -43,11 +43,13 @@ func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
 		ctx := context.WithValue(r.Context(), callKey{}, c)
 		r = r.WithContext(context.WithValue(ctx, chi.RouteCtxKey, rctx))
 		c.answer = newAnswer(w, r)
-		openHeaders(w.Header(), c.id)
+		w.Header().Set(requestIDHeader, c.id)
+		setHeaders(w.Header(), everywhere)
 
 		defer c.finish(r, begun)
 		defer c.recoverPanic(r)
 		if r.Method == http.MethodOptions {
+			setHeaders(w.Header(), preflight)
 			c.answer.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -61,24 +63,30 @@ func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
 	})
 }
 
-// everywhere is what every answer carries. Any page may call the API: a key is what lets one in, and no
-// cookie ever does. The values are shared by all answers: they may be replaced, not changed.
-var everywhere = []struct {
+// everywhere is what every answer carries, preflight what answers to OPTIONS do besides: browsers look at
+// it there only. Any page may call the API: a key is what lets one in, and no cookie ever does. The values
+// are shared by all answers: they may be replaced, not changed.
+var (
+	everywhere = []header{
+		{"Access-Control-Allow-Origin", []string{"*"}},
+		{"Access-Control-Expose-Headers", []string{"Retry-After, X-Request-Id"}},
+		{"Cache-Control", []string{"no-store"}},
+		{"X-Content-Type-Options", []string{"nosniff"}},
+	}
+	preflight = []header{
+		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, OPTIONS"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Request-Id"}},
+		{"Access-Control-Max-Age", []string{"86400"}},
+	}
+)
+
+type header struct {
 	name   string
 	values []string
-}{
-	{"Access-Control-Allow-Origin", []string{"*"}},
-	{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, OPTIONS"}},
-	{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Request-Id"}},
-	{"Access-Control-Expose-Headers", []string{"Retry-After, X-Request-Id"}},
-	{"Access-Control-Max-Age", []string{"86400"}},
-	{"Cache-Control", []string{"no-store"}},
-	{"X-Content-Type-Options", []string{"nosniff"}},
 }
 
-func openHeaders(h http.Header, id string) {
-	h.Set(requestIDHeader, id)
-	for _, e := range everywhere {
+func setHeaders(h http.Header, headers []header) {
+	for _, e := range headers {
 		h[e.name] = e.values
 	}
 }

@@ -27,6 +27,7 @@ type gate struct {
 type operation struct {
 	secured bool
 	path    []*openapi3.Parameter
+	strict  []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query   []*openapi3.Parameter
 	body    *openapi3.Schema // nil where it takes none
 	lenient func(*body, *openapi3.Schema)
@@ -53,6 +54,9 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		switch ref.Value.In {
 		case openapi3.ParameterInPath:
 			o.path = append(o.path, ref.Value)
+			if !anyText(ref.Value.Schema.Value) {
+				o.strict = append(o.strict, ref.Value)
+			}
 		case openapi3.ParameterInQuery:
 			o.query = append(o.query, ref.Value)
 		}
@@ -64,6 +68,13 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		o.lenient = lenientRequest
 	}
 	return o
+}
+
+// anyText reports whether the schema asks for a string and nothing more.
+func anyText(s *openapi3.Schema) bool {
+	rest := *s
+	rest.Type = nil
+	return s.Type.Is(openapi3.TypeString) && rest.IsEmpty()
 }
 
 // validate is the middleware around every operation, after routing and before anything is bound.
@@ -136,7 +147,7 @@ func (op *operation) checkBody(text []byte) (*body, error) {
 // checkParameters looks at those the contract names. Others are ignored: links get decorated on
 // their way, and nothing is decided by them.
 func (op *operation) checkParameters(r *http.Request) error {
-	for _, p := range op.path {
+	for _, p := range op.strict {
 		if err := p.Schema.Value.VisitJSON(pathValue(r, p.Name)); err != nil {
 			return explain(fieldPath{p.Name}, err)
 		}

@@ -21,7 +21,7 @@ type bare struct {
 
 	mu      sync.Mutex
 	threads map[string][]byte
-	newest  []string
+	newest  []json.RawMessage // without messages, as lists show them
 	queue   []waiting
 	wake    chan struct{}
 }
@@ -112,9 +112,13 @@ func (b *bare) create(w http.ResponseWriter, r *http.Request) {
 	thread := map[string]any{
 		"ref": ref, "status": "pending", "intent": request.Intent, "requestor_id": "bench", "executor_id": nil,
 		"priority": request.Priority, "created_at": now, "updated_at": now,
-		"messages": []any{map[string]any{"from": "bench", "ts": now, "mess": []any{map[string]any{"request": json.RawMessage(data)}}}},
 	}
-	line, err := json.Marshal(thread)
+	summary, err := json.Marshal(thread)
+	thread["messages"] = []any{map[string]any{"from": "bench", "ts": now, "mess": []any{map[string]any{"request": json.RawMessage(data)}}}}
+	var line []byte
+	if err == nil {
+		line, err = json.Marshal(thread)
+	}
 	if err == nil {
 		err = b.commit(append(line, '\n'))
 	}
@@ -124,7 +128,7 @@ func (b *bare) create(w http.ResponseWriter, r *http.Request) {
 	}
 	b.mu.Lock()
 	b.threads[ref] = line
-	b.newest = append(b.newest, ref)
+	b.newest = append(b.newest, summary)
 	b.mu.Unlock()
 	answer(w, http.StatusCreated, map[string]string{"ref": ref, "status": "pending"})
 }
@@ -146,7 +150,7 @@ func (b *bare) list(w http.ResponseWriter, r *http.Request) {
 	var threads []json.RawMessage
 	b.mu.Lock()
 	for i := len(b.newest) - 1; i >= 0 && len(threads) < limit; i-- {
-		threads = append(threads, b.threads[b.newest[i]])
+		threads = append(threads, b.newest[i])
 	}
 	b.mu.Unlock()
 	answer(w, http.StatusOK, map[string]any{"threads": threads})

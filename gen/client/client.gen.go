@@ -28,6 +28,7 @@ const (
 	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
 	ErrorCodeNameTaken          ErrorCode = "name_taken"
 	ErrorCodeNotFound           ErrorCode = "not_found"
+	ErrorCodeNotReady           ErrorCode = "not_ready"
 	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded         ErrorCode = "overloaded"
@@ -62,6 +63,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNameTaken:
 		return true
 	case ErrorCodeNotFound:
+		return true
+	case ErrorCodeNotReady:
 		return true
 	case ErrorCodeNotYourProfile:
 		return true
@@ -185,6 +188,21 @@ func (e Priority) Valid() bool {
 	case Normal:
 		return true
 	case Urgent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessStatus.
+const (
+	Ready ReadinessStatus = "ready"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessStatus enum.
+func (e ReadinessStatus) Valid() bool {
+	switch e {
+	case Ready:
 		return true
 	default:
 		return false
@@ -624,6 +642,14 @@ type QuietHours struct {
 	Timezone             *string                `json:"timezone,omitempty"`
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
+
+// Readiness defines model for Readiness.
+type Readiness struct {
+	Status ReadinessStatus `json:"status"`
+}
+
+// ReadinessStatus defines model for Readiness.Status.
+type ReadinessStatus string
 
 // Registered defines model for Registered.
 type Registered struct {
@@ -2736,10 +2762,20 @@ type ClientInterface interface {
 
 	// GetHealth Is the server up?
 	//
-	// Needs no key. For load balancers and container health checks.
+	// Needs no key. For whoever restarts a server that hangs: it stays 200 while the process answers, whatever becomes
+	// of the storage. Whether to send requests here, `/ready` says.
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReady Can the server serve?
+	//
+	// Needs no key. For load balancers. 200 once the exchanges found at the start have been opened and while the
+	// storage takes changes; it is tried at most once a second, however often this is asked. 503 with the reason
+	// otherwise, and 200 again by itself.
+	//
+	// Corresponds with GET /ready (the `GetReady` operationId).
+	GetReady(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListExecutors List executors
@@ -2965,11 +3001,31 @@ func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref
 
 // GetHealth Is the server up?
 //
-// Needs no key. For load balancers and container health checks.
+// Needs no key. For whoever restarts a server that hangs: it stays 200 while the process answers, whatever becomes
+// of the storage. Whether to send requests here, `/ready` says.
 //
 // Corresponds with GET /health (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReady Can the server serve?
+//
+// Needs no key. For load balancers. 200 once the exchanges found at the start have been opened and while the
+// storage takes changes; it is tried at most once a second, however often this is asked. 503 with the reason
+// otherwise, and 200 again by itself.
+//
+// Corresponds with GET /ready (the `GetReady` operationId).
+func (c *Client) GetReady(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReadyRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3357,6 +3413,33 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetReadyRequest constructs an http.Request for the GetReady method
+func NewGetReadyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ready")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -3520,12 +3603,24 @@ type ClientWithResponsesInterface interface {
 
 	// GetHealthWithResponse Is the server up?
 	//
-	// Needs no key. For load balancers and container health checks.
+	// Needs no key. For whoever restarts a server that hangs: it stays 200 while the process answers, whatever becomes
+	// of the storage. Whether to send requests here, `/ready` says.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
+
+	// GetReadyWithResponse Can the server serve?
+	//
+	// Needs no key. For load balancers. 200 once the exchanges found at the start have been opened and while the
+	// storage takes changes; it is tried at most once a second, however often this is asked. 503 with the reason
+	// otherwise, and 200 again by itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ready (the `GetReady` operationId).
+	GetReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadyResponse, error)
 }
 
 // ListExecutorsResponse503Headers the declared response headers of an HTTP 503 response for ListExecutors
@@ -4255,6 +4350,68 @@ func (r GetHealthResponse) ContentType() string {
 	return ""
 }
 
+// GetReadyResponse503Headers the declared response headers of an HTTP 503 response for GetReady
+type GetReadyResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetReadyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Readiness
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetReadyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReadyResponse) GetJSON200() *Readiness {
+	return r.JSON200
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetReadyResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetReadyResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReadyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReadyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReadyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReadyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListExecutorsWithResponse List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -4440,7 +4597,8 @@ func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exc
 
 // GetHealthWithResponse Is the server up?
 //
-// Needs no key. For load balancers and container health checks.
+// Needs no key. For whoever restarts a server that hangs: it stays 200 while the process answers, whatever becomes
+// of the storage. Whether to send requests here, `/ready` says.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4451,6 +4609,23 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetHealthResponse(rsp)
+}
+
+// GetReadyWithResponse Can the server serve?
+//
+// Needs no key. For load balancers. 200 once the exchanges found at the start have been opened and while the
+// storage takes changes; it is tried at most once a second, however often this is asked. 503 with the reason
+// otherwise, and 200 again by itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ready (the `GetReady` operationId).
+func (c *ClientWithResponses) GetReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadyResponse, error) {
+	rsp, err := c.GetReady(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReadyResponse(rsp)
 }
 
 // ParseListExecutorsResponse parses an HTTP response from a ListExecutorsWithResponse call
@@ -5097,6 +5272,59 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 		}
 		response.JSON500 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetReadyResponse parses an HTTP response from a GetReadyWithResponse call
+func ParseGetReadyResponse(rsp *http.Response) (*GetReadyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReadyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Readiness
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetReadyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

@@ -18,6 +18,13 @@
 //     private settings, and nothing else reads it. So authentication is a map lookup.
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
+//   - Ready says yes only on evidence of at most a second ago: that a change was stored, by the newest
+//     commit or else by a trial that all who ask share (ready.go). A failed commit is evidence too, and
+//     sooner. So it costs the store at most one trial a second, and nothing under load or where nobody
+//     asks. A trial must need what a commit needs: it writes, since a full or read-only store still
+//     reads. On a shared store it creates the schema object, which is there: that leaves nothing behind in
+//     a bucket that keeps versions, and after a failure, where it could pass on a full store, it overwrites
+//     an object under snapshots/-probe/, as it always does elsewhere.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
 //     failure return when their context ends, not before.
@@ -29,6 +36,7 @@
 //   - one opener after Start, with at most openers opens at a time; ends when every exchange is open;
 //   - one per exchange that is being opened, bounded by openers, lookupSlots and the calls in progress;
 //   - one follower per exchange on a shared store, while someone waits for it (follow.go);
+//   - one trial of the storage, for at most trialTime, while someone waits for it (ready.go);
 //   - those of the logs, see internal/eventlog.
 //
 // A waiter costs its caller's goroutine and nothing else.

@@ -65,6 +65,11 @@ type Engine struct {
 	openings map[string]*opening // open exchanges, and those being opened
 	known    map[string]struct{} // ids of exchanges that exist: listed at the start, or opened since
 	started  uint64              // openings so far
+	listed   bool                // the listing of the start is done
+	found    int                 // exchanges in it
+	untried  map[string]struct{} // those of them that the background has not yet tried to open
+
+	storage storage
 }
 
 // New returns an engine. It reads nothing yet.
@@ -77,6 +82,7 @@ func New(store Store, o Options) *Engine {
 		profiles: newProfileTurns(),
 		openings: map[string]*opening{},
 		known:    map[string]struct{}{},
+		untried:  map[string]struct{}{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -108,8 +114,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	for _, id := range ids {
-		e.known[id] = struct{}{}
+		e.known[id], e.untried[id] = struct{}{}, struct{}{}
 	}
+	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
 	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) {

@@ -33,6 +33,7 @@ func (x *running) submit(ctx context.Context, c exchange.Command) error {
 
 // outcome turns what became of a submitted decision into an answer to the call with that context.
 func (x *running) outcome(ctx context.Context, d *decision, err error) error {
+	x.engine.storage.stored(d, err)
 	if err != nil {
 		return x.engine.unstored(ctx, err)
 	}

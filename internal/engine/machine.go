@@ -77,11 +77,13 @@ func (t tentative) Apply(ev eventlog.Event) { t.state.Apply(exchange.Event(ev)) 
 type decision struct {
 	command exchange.Command
 	refusal *exchange.Error // of the last Decide
+	drafts  int             // how many it gave
 }
 
 func (d *decision) Decide(on eventlog.Tentative, now time.Time) []eventlog.Draft {
 	var drafts []exchange.Draft
 	drafts, d.refusal = d.command.Decide(on.(tentative).state, now)
+	d.drafts = len(drafts)
 	out := make([]eventlog.Draft, len(drafts))
 	for i, draft := range drafts {
 		out[i] = eventlog.Draft(draft)

@@ -233,6 +233,9 @@ func (e *Engine) openPass(ids []string) []string {
 			default:
 			}
 			_, err := e.find(e.life, id)
+			e.mu.Lock()
+			delete(e.untried, id)
+			e.mu.Unlock()
 			failed[i] = err != nil && !errors.Is(err, eventlog.ErrNotFound) && e.life.Err() == nil
 			if failed[i] {
 				e.log.Warn("an exchange can't be opened; trying again later", "exchange", id, "error", err)

@@ -26,6 +26,7 @@ const (
 	CodeOverloaded        Code = "overloaded"          // too much is queued; nothing was stored
 	CodeUnavailable       Code = "storage_unavailable" // nothing was stored
 	CodeOutcomeUnknown    Code = "outcome_unknown"     // may or may not have been stored
+	CodeNotReady          Code = "not_ready"           // the server has started and can't serve everything yet
 	CodeReadOnly          Code = "read_only"           // the log holds what this version does not know
 	CodeTimeout           Code = "timeout"             // the body did not arrive in time
 	CodeInternal          Code = "internal"            //

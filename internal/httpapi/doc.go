@@ -1,4 +1,4 @@
-// Package httpapi answers HTTP: the operations of the contract (api/openapi.yaml), /health, the
+// Package httpapi answers HTTP: the operations of the contract (api/openapi.yaml), the
 // contract itself and a page to try it. Handlers are thin: one file per resource turns a request into
 // a call of the engine and its result into an answer, and decides nothing.
 //

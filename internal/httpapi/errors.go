@@ -40,6 +40,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType},
 	exchange.CodeInternal:          {status: http.StatusInternalServerError},
 	exchange.CodeOverloaded:        {status: http.StatusServiceUnavailable, retryAfter: 1},
+	exchange.CodeNotReady:          {status: http.StatusServiceUnavailable, retryAfter: 1},
 	exchange.CodeUnavailable:       {status: http.StatusServiceUnavailable, retryAfter: 5},
 	exchange.CodeOutcomeUnknown:    {status: http.StatusServiceUnavailable, retryAfter: 5},
 	exchange.CodeReadOnly:          {status: http.StatusServiceUnavailable, retryAfter: 60},

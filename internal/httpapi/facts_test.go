@@ -240,7 +240,7 @@ func TestHeadAndSlash(t *testing.T) {
 	for _, c := range []struct {
 		client
 		path string
-	}{{phone, "/requests"}, {phone, "/requests/" + ref}, {phone, "/requests?limit=1"}, {phone, "/executors"}, {root, "/health"}, {root, "/docs"}, {root, "/openapi.json"}, {root, "/openapi.yaml"}} {
+	}{{phone, "/requests"}, {phone, "/requests/" + ref}, {phone, "/requests?limit=1"}, {phone, "/executors"}, {root, "/health"}, {root, "/ready"}, {root, "/docs"}, {root, "/openapi.json"}, {root, "/openapi.yaml"}} {
 		get, head := c.want(200, "GET", c.path, ""), c.want(200, "HEAD", c.path, "")
 		for _, name := range []string{"Content-Type", "Content-Length"} {
 			if get.header.Get(name) != head.header.Get(name) {
@@ -263,7 +263,7 @@ func TestHeadAndSlash(t *testing.T) {
 // Ensure any page may ask for anything without a key, and reads every answer.
 func TestCORS(t *testing.T) {
 	s := newSite(t)
-	for _, path := range []string{"/", "/health", "/nothing", "/api/v1/exchanges/home/requests", "/api/v1/exchanges/home/register", "/api/v1/exchanges/home/nothing/at/all"} {
+	for _, path := range []string{"/", "/health", "/ready", "/nothing", "/api/v1/exchanges/home/requests", "/api/v1/exchanges/home/register", "/api/v1/exchanges/home/nothing/at/all"} {
 		got := client{site: s}.want(http.StatusNoContent, "OPTIONS", path, "", "Origin", "https://page.example", "Access-Control-Request-Method", "PATCH")
 		for name, want := range map[string]string{
 			"Access-Control-Allow-Origin":   "*",

@@ -17,3 +17,11 @@ func (h *handlers) GetHealth(context.Context, server.GetHealthRequestObject) (se
 		Version: h.options.Version,
 	}, nil
 }
+
+// GetReady implements GET /ready. What keeps the server from being ready is answered like any refusal.
+func (h *handlers) GetReady(ctx context.Context, _ server.GetReadyRequestObject) (server.GetReadyResponseObject, error) {
+	if err := h.exchange.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return server.GetReady200JSONResponse{Status: server.Ready}, nil
+}

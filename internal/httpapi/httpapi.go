@@ -26,6 +26,7 @@ type Exchange interface {
 	Threads(ctx context.Context, c engine.Caller, f exchange.Filter) ([]*exchange.Thread, error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
+	Ready(ctx context.Context) error
 }
 
 var _ Exchange = (*engine.Engine)(nil)

@@ -64,6 +64,8 @@ func (w willing) UpdateProfile(ctx context.Context, _ engine.Caller, _ string, _
 	return w.do(ctx)
 }
 
+func (w willing) Ready(ctx context.Context) error { return w.do(ctx) }
+
 var someTime = time.Date(2026, 2, 1, 23, 0, 0, 5_000_000, time.FixedZone("", 3600))
 
 func someThread(ref string) *exchange.Thread {

@@ -1,10 +1,14 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 var (
@@ -99,6 +103,28 @@ func TestWalk(t *testing.T) {
 	}
 	if got := agent.want(200, "GET", "/executors", ""); !strings.Contains(string(got.body), "Teague Phone") || strings.Contains(string(got.body), "slack") {
 		t.Errorf("executors after the profile changed: %s", got.body)
+	}
+}
+
+// Ensure a server that is not ready says why, in the form of any refusal, and stays healthy.
+func TestReady(t *testing.T) {
+	full := &exchange.Error{Code: exchange.CodeUnavailable, Message: "The storage is full", Err: errors.New("write /secret: no space left")}
+	var reason error
+	c := client{site: siteOf(t, willing{called: func(context.Context) error { return reason }})}
+	if got := c.want(200, "GET", "/ready", ""); string(got.body) != `{"status":"ready"}`+"\n" {
+		t.Errorf("ready: got %s", got.body)
+	}
+	for _, want := range []*exchange.Error{full, {Code: exchange.CodeNotReady, Message: "Opening exchanges: 3 of 10"}} {
+		reason = want
+		got := c.want(503, "GET", "/ready", "")
+		if got.text(t, "error") != want.Message || got.text(t, "code") != string(want.Code) {
+			t.Errorf("got %s, want %v", got.body, want)
+		}
+		if got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", got.body)
+		}
+		c.want(503, "HEAD", "/ready", "")
+		c.want(200, "GET", "/health", "")
 	}
 }
 

@@ -25,7 +25,7 @@ func (e *Engine) Authenticate(ctx context.Context, exchangeID, key string) (Call
 	if !ok {
 		return Caller{}, errUnauthorized()
 	}
-	x, err := e.find(ctx, home)
+	x, err := e.find(ctx, home, openPatience)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		return Caller{}, errUnauthorized()
 	}
@@ -57,7 +57,7 @@ func (e *Engine) call(ctx context.Context, c Caller) (x *running, leave func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err = e.find(ctx, c.Exchange)
+	x, err = e.find(ctx, c.Exchange, openPatience)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		err = errUnauthorized()
 	}

@@ -18,6 +18,8 @@
 //     private settings, and nothing else reads it. So authentication is a map lookup.
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
+//   - Every call but Wait is answered within ten seconds, however the storage fails (answerTime): what it
+//     waits for goes on without it.
 //   - Ready says yes only on evidence of at most a second ago: that a change was stored, by the newest
 //     commit or else by a trial that all who ask share (ready.go). A failed commit is evidence too, and
 //     sooner. So it costs the store at most one trial a second, and nothing under load or where nobody

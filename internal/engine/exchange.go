@@ -46,7 +46,7 @@ func (x *running) outcome(ctx context.Context, d *decision, err error) error {
 // rehearse decides a command on the state at the head and throws the outcome away, so that what
 // would be refused changes nothing outside the log either. It proves the caller's key like Decide.
 func (x *running) rehearse(ctx context.Context, c exchange.Command) error {
-	if err := x.sync(ctx); err != nil {
+	if err := x.syncWithin(ctx, profilePatience); err != nil {
 		return err
 	}
 	x.machine.mu.RLock()
@@ -57,9 +57,18 @@ func (x *running) rehearse(ctx context.Context, c exchange.Command) error {
 	return nil
 }
 
+// answerTime is how long a call may take, however the storage fails: clients are told within ten seconds.
+const answerTime = 9 * time.Second
+
 // sync brings the state to the head of the log as of the call.
-func (x *running) sync(ctx context.Context) error {
-	if err := x.log.Sync(ctx); err != nil {
+func (x *running) sync(ctx context.Context) error { return x.syncWithin(ctx, answerTime) }
+
+// syncWithin is sync for who has less time. A check of the head that fails takes nearly all of it, and who
+// comes during one waits for the next one too.
+func (x *running) syncWithin(ctx context.Context, d time.Duration) error {
+	soon, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := x.log.Sync(soon); err != nil {
 		return x.engine.unreadable(ctx, err)
 	}
 	return nil

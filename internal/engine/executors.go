@@ -51,6 +51,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 		return "", err
 	}
 	defer leave()
+	began := time.Now()
 	if !exchange.ValidID(r.ExecutorID) {
 		return "", errInvalidExecutor()
 	}
@@ -72,7 +73,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 		return "", err
 	}
 	// From here on the client's patience does not count: the settings exist nowhere else.
-	patient, cancel := e.detached(ctx, profilePatience)
+	patient, cancel := e.detached(ctx, max(time.Second, answerTime-time.Since(began)))
 	defer cancel()
 	executor, _ := x.executor(r.ExecutorID)
 	if err := x.writeNewProfile(patient, executor, r.Settings); err != nil {
@@ -90,7 +91,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 // findOrCreate returns the exchange with that id, creating it where there is none and the id is one
 // that new exchanges can have.
 func (e *Engine) findOrCreate(ctx context.Context, id string) (*running, error) {
-	x, err := e.find(ctx, id)
+	x, err := e.find(ctx, id, openPatience)
 	if !errors.Is(err, eventlog.ErrNotFound) {
 		return x, err
 	}
@@ -109,7 +110,7 @@ func (e *Engine) findOrCreate(ctx context.Context, id string) (*running, error) 
 	}
 	for {
 		// An open that is under way may be a mere look-up, which creates nothing.
-		x, _, err := e.open(ctx, id, true)
+		x, _, err := e.open(ctx, id, true, openPatience)
 		if !errors.Is(err, eventlog.ErrNotFound) {
 			return x, err
 		}

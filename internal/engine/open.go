@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -24,6 +25,10 @@ const (
 	// invented ones costs the store little. lookupPatience is how long a call waits for a slot.
 	lookupSlots    = 8
 	lookupPatience = 5 * time.Second
+	// openPatience is how long a visitor waits for an exchange that is being opened. On a store that hangs
+	// that may take a minute for each object, and everyone is answered within ten seconds; the open goes on.
+	openPatience = 4 * time.Second
+	forever      = time.Duration(math.MaxInt64)
 )
 
 // opening is an exchange that is open, or that someone opens right now.
@@ -37,7 +42,7 @@ type opening struct {
 
 // find returns the exchange with that id, opening it if need be. The error is eventlog.ErrNotFound
 // where there is none, else an *exchange.Error.
-func (e *Engine) find(ctx context.Context, id string) (*running, error) {
+func (e *Engine) find(ctx context.Context, id string, patience time.Duration) (*running, error) {
 	e.mu.Lock()
 	o, known, begun := e.openings[id], e.isKnown(id), e.started
 	e.mu.Unlock()
@@ -47,7 +52,7 @@ func (e *Engine) find(ctx context.Context, id string) (*running, error) {
 		return nil, eventlog.ErrNotFound
 	}
 	for {
-		x, number, err := e.open(ctx, id, false)
+		x, number, err := e.open(ctx, id, false, patience)
 		// An open that began before this call may have looked before the exchange was created.
 		if !errors.Is(err, eventlog.ErrNotFound) || number > begun {
 			return x, err
@@ -56,15 +61,19 @@ func (e *Engine) find(ctx context.Context, id string) (*running, error) {
 }
 
 // open joins the opening of an exchange, or begins it. It returns the opening's number.
-func (e *Engine) open(ctx context.Context, id string, create bool) (*running, uint64, error) {
+func (e *Engine) open(ctx context.Context, id string, create bool, patience time.Duration) (*running, uint64, error) {
 	o, err := e.join(ctx, id, create)
 	if err != nil {
 		return nil, 0, err
 	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	select {
 	case <-o.done:
 	case <-ctx.Done():
 		return nil, 0, e.unreadable(ctx, ctx.Err())
+	case <-late.C:
+		return nil, 0, refuse(exchange.CodeUnavailable, "The exchange is still being opened; try again shortly")
 	}
 	switch {
 	case o.err == nil, errors.Is(o.err, eventlog.ErrNotFound):
@@ -232,7 +241,7 @@ func (e *Engine) openPass(ids []string) []string {
 				return nil
 			default:
 			}
-			_, err := e.find(e.life, id)
+			_, err := e.find(e.life, id, forever)
 			e.mu.Lock()
 			delete(e.untried, id)
 			e.mu.Unlock()

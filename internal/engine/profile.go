@@ -22,8 +22,9 @@ const (
 	// the store did not say whether it did; profilePause lies between two of them.
 	profileAttempts = 5
 	profilePause    = 100 * time.Millisecond
-	// profilePatience bounds the writing of a profile object once its client need not wait any more.
-	profilePatience = 10 * time.Second
+	// profilePatience bounds the wait for a turn, and for the head before anything is written. What then is
+	// left of answerTime, at least as much, is for the writing.
+	profilePatience = 3 * time.Second
 )
 
 // profileFolder is where the profile objects of an exchange live, ending in "/".
@@ -145,8 +146,12 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 		return err
 	}
 	defer leave()
+	began := time.Now()
 	done, err := e.profiles.take(ctx, x.id, executorID)
-	if err != nil {
+	switch {
+	case errors.Is(err, errContended):
+		return refuse(exchange.CodeOverloaded, "Other changes of this profile are under way; try again shortly")
+	case err != nil:
 		return e.unreadable(ctx, err)
 	}
 	defer done()
@@ -159,7 +164,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 		return err
 	}
 	// From here on the client's patience does not count: half an update is worse than one unanswered.
-	patient, cancel := e.detached(ctx, profilePatience)
+	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
 	if err := x.changeProfile(patient, executorID, u); err != nil {
 		return e.unwritten(ctx, err)
@@ -279,11 +284,16 @@ func newProfileTurns() profileTurns {
 	return p
 }
 
+// take waits for the turn, or returns errContended.
 func (p *profileTurns) take(ctx context.Context, exchangeID, executorID string) (done func(), err error) {
 	turn := p.turns[maphash.String(p.seed, strings.Join([]string{exchangeID, executorID}, "/"))%uint64(len(p.turns))]
+	late := time.NewTimer(profilePatience)
+	defer late.Stop()
 	select {
 	case turn <- struct{}{}:
 		return func() { <-turn }, nil
+	case <-late.C:
+		return nil, errContended
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -160,6 +161,7 @@ func (e *Engine) unready(ctx context.Context, err error) error {
 		return e.unreadable(ctx, err)
 	}
 	refusal := &exchange.Error{Code: exchange.CodeUnavailable, Err: opaque(err)}
+	_, unreached := errors.AsType[*net.OpError](err)
 	switch code := gcerrors.Code(err); {
 	case code == gcerrors.ResourceExhausted:
 		refusal.Message = "The storage is full"
@@ -167,6 +169,8 @@ func (e *Engine) unready(ctx context.Context, err error) error {
 		refusal.Message = "The storage does not permit changes"
 	case errors.Is(err, context.DeadlineExceeded):
 		refusal.Message = "The storage does not answer in time"
+	case unreached:
+		refusal.Message = "The storage can't be reached"
 	case e.store.Definite(err):
 		refusal.Message = "The storage refuses changes"
 	default:

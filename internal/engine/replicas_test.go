@@ -273,7 +273,7 @@ func TestCallsProveTheKeyAgain(t *testing.T) {
 // revoke gives an executor another key, as a rotation does.
 func revoke(t *testing.T, e *Engine, exchangeID, executor string) {
 	t.Helper()
-	x, err := e.find(t.Context(), exchangeID)
+	x, err := e.find(t.Context(), exchangeID, forever)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +316,7 @@ func TestRevokedKeyIsDeadEverywhere(t *testing.T) {
 }
 
 // Ensure that a call does not wait for ever behind a flood of unknown exchanges, and is not taken for
-// an unknown key either.
+// an unknown key either; nor does one of the flood, whose look-up goes on without it.
 func TestLookupsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := faultblob.New().Store(true)
@@ -333,14 +333,17 @@ func TestLookupsAreBounded(t *testing.T) {
 		for i := range lookupSlots {
 			flood.Go(func() {
 				_, err := e.Authenticate(t.Context(), "home", fmt.Sprintf("mess_x%d_00112233445566778899aabbccddeeff", i))
-				wantCode(t, err, exchange.CodeUnauthorized)
+				wantCode(t, err, exchange.CodeUnavailable)
 			})
 		}
 		synctest.Wait()
 		_, err := e.Authenticate(t.Context(), "home", "mess_y_00112233445566778899aabbccddeeff")
 		wantCode(t, err, exchange.CodeOverloaded)
 		letIn(t, e, "home", key) // known ones don't wait
-		close(gate)
 		flood.Wait()
+		close(gate)
+		synctest.Wait()
+		_, err = e.Authenticate(t.Context(), "home", "mess_y_00112233445566778899aabbccddeeff")
+		wantCode(t, err, exchange.CodeUnauthorized)
 	})
 }

@@ -1,0 +1,316 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/faultblob"
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// The fault table: each command meets each fault at each of its calls of the store. After each the process
+// is replaced by another on the same bucket, and the log itself, not what the engine says of it, is held
+// against what the client was told.
+
+// stage is an exchange in which every command of the table has something to do.
+type stage struct {
+	bucket       *faultblob.Bucket
+	agent, phone Caller // requestor and executor
+	open, held   string // refs: one that nobody has claimed, one that phone has
+	base         int    // events like the command's that were there before
+}
+
+// command is a row of the table.
+type command struct {
+	name string
+	run  func(context.Context, *Engine, stage) error
+	// What the command leaves in the log: an event of that type, with that piece in its payload.
+	exchange, event, payload string
+	// again are the refusals with which the same command may be answered once it has taken effect; what
+	// is not refused then takes effect each time (adds) or leaves things as they are.
+	again []exchange.Code
+	adds  bool
+}
+
+var commands = []command{
+	{
+		name: "open", exchange: "office", event: exchange.ExecutorRegistered, payload: `"display_name":"first"`,
+		run: func(ctx context.Context, e *Engine, _ stage) error {
+			_, err := e.Register(ctx, "office", Registration{ExecutorID: "first", Settings: settingOf("first")})
+			return err
+		},
+		again: []exchange.Code{exchange.CodeAlreadyRegistered},
+	},
+	{
+		name: "register", exchange: "home", event: exchange.ExecutorRegistered, payload: `"display_name":"newcomer"`,
+		run: func(ctx context.Context, e *Engine, _ stage) error {
+			_, err := e.Register(ctx, "home", Registration{ExecutorID: "newcomer", Settings: settingOf("newcomer")})
+			return err
+		},
+		again: []exchange.Code{exchange.CodeAlreadyRegistered},
+	},
+	{
+		name: "create", exchange: "home", event: exchange.ThreadCreated, payload: `"intent":"wanted"`,
+		run:  func(ctx context.Context, e *Engine, s stage) error { return e.Create(ctx, s.agent, request("wanted")) },
+		adds: true,
+	},
+	{
+		name: "claim", exchange: "home", event: exchange.StatusChanged, payload: `"old_status":"pending","new_status":"claimed"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.phone, &exchange.Update{Ref: s.open, Status: exchange.StatusClaimed})
+		},
+	},
+	{
+		name: "complete", exchange: "home", event: exchange.StatusChanged, payload: `"new_status":"completed"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.phone, &exchange.Update{Ref: s.held, Status: exchange.StatusCompleted})
+		},
+		again: []exchange.Code{exchange.CodeThreadClosed},
+	},
+	{
+		name: "release", exchange: "home", event: exchange.StatusChanged, payload: `"new_status":"pending"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.phone, &exchange.Update{Ref: s.held, Status: exchange.StatusPending})
+		},
+		again: []exchange.Code{exchange.CodeForbidden}, // phone holds it no more
+	},
+	{
+		name: "message", exchange: "home", event: exchange.MessageAdded, payload: `"note":"wanted"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.agent, &exchange.Update{Ref: s.open, Mess: []json.RawMessage{[]byte(`{"note":"wanted"}`)}})
+		},
+		adds: true,
+	},
+	{
+		name: "profile", exchange: "home", event: exchange.ExecutorUpdated, payload: `"display_name":"renamed"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			name := "renamed"
+			return e.UpdateProfile(ctx, s.phone, "phone", ProfileUpdate{DisplayName: &name, Settings: settingOf("renamed")})
+		},
+		adds: true, // each is announced
+	},
+}
+
+func settingOf(word string) map[string]json.RawMessage {
+	return map[string]json.RawMessage{"setting": []byte(`"of ` + word + `"`)}
+}
+
+// profiles are the private settings that stand in the bucket once a command is acknowledged.
+var profiles = map[string][2]string{
+	"open":     {"executors/exchange=office/first.json", "of first"},
+	"register": {"executors/exchange=home/newcomer.json", "of newcomer"},
+	"profile":  {"executors/exchange=home/phone.json", "of renamed"},
+}
+
+var faults = []struct {
+	name  string
+	fault faultblob.Fault
+}{
+	{"refuse", faultblob.Refuse},
+	{"drop", faultblob.Drop},
+	{"lose", faultblob.Lose},
+	{"late", faultblob.Late},
+	{"repeat", faultblob.Repeat},
+	{"die", faultblob.Die},
+}
+
+func TestFaultTable(t *testing.T) {
+	cells := 0
+	for _, c := range commands {
+		for _, shared := range []bool{false, true} {
+			for _, f := range faults {
+				for k, hit := 1, true; hit; k++ {
+					what := fmt.Sprintf("%s, shared %v, call %d: %s", c.name, shared, k, f.name)
+					synctest.Test(t, func(t *testing.T) { hit = strike(t, c, shared, f.fault, k, what) })
+					if t.Failed() {
+						return
+					}
+					if k == 1 && !hit {
+						t.Errorf("%s: the command made no call", what)
+					}
+					cells++
+				}
+			}
+		}
+	}
+	t.Logf("%d cells", cells)
+}
+
+// strike plays one cell of the table, and reports whether the command made that many calls.
+func strike(t *testing.T, c command, shared bool, fault faultblob.Fault, k int, what string) (hit bool) {
+	s := newStage(t, shared)
+	s.base = c.events(t, s.bucket)
+	store := s.bucket.Store(shared)
+	died := make(chan error, 1)
+	e := New(store, Options{Fatal: func(err error) { died <- err }})
+	start(t, e)
+	calls := 0
+	store.OnCall(func(context.Context, faultblob.Op) faultblob.Fault {
+		if calls++; calls == k {
+			hit = true
+			return fault
+		}
+		return faultblob.None
+	})
+	err := c.answer(t, e, s, what)
+	store.Release()
+	select {
+	case <-died:
+		// Nobody was answered, and nobody may be: the process ends here.
+		if err == nil {
+			t.Errorf("%s: acknowledged although the disk is lost", what)
+		}
+	default:
+	}
+	shut(t, e)
+	stored := c.holds(t, s, err, what)
+
+	// The client gives the same command again, to the next process.
+	e = New(s.bucket.Store(shared), Options{Fatal: func(err error) { t.Errorf("%s: fatal at the next start: %v", what, err) }})
+	start(t, e)
+	err = c.answer(t, e, s, what+", again")
+	shut(t, e)
+	c.holdsAgain(t, s, stored, err, what+", again")
+	return hit
+}
+
+func start(t *testing.T, e *Engine) {
+	t.Helper()
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal("start:", err)
+	}
+	synctest.Wait() // until every exchange is open
+}
+
+// newStage sets the stage, without faults.
+func newStage(t *testing.T, shared bool) stage {
+	t.Helper()
+	s := stage{bucket: faultblob.New()}
+	e := New(s.bucket.Store(shared), Options{})
+	start(t, e)
+	_, s.agent = enroll(t, e, "home", "agent")
+	_, s.phone = enroll(t, e, "home", "phone")
+	s.open, s.held = post(t, e, s.agent, "open"), post(t, e, s.agent, "held")
+	if err := e.Update(t.Context(), s.phone, &exchange.Update{Ref: s.held, Status: exchange.StatusInProgress}); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, e)
+	return s
+}
+
+// answer runs the command for a client that waits half a minute. Every error is a refusal.
+func (c command) answer(t *testing.T, e *Engine, s stage, what string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := c.run(ctx, e, s)
+	if err != nil && codeOf(err) == "" {
+		t.Errorf("%s: got %v, want a refusal", what, err)
+	}
+	return err
+}
+
+func codeOf(err error) exchange.Code {
+	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
+		return refusal.Code
+	}
+	return ""
+}
+
+// holds checks the bucket after the fault, and returns how often the command has taken effect.
+func (c command) holds(t *testing.T, s stage, err error, what string) int {
+	t.Helper()
+	checkAll(t, s.bucket, what)
+	n := c.events(t, s.bucket) - s.base
+	switch code := codeOf(err); {
+	case err == nil && n != 1:
+		t.Errorf("%s: acknowledged, and there %d times", what, n)
+	case err == nil:
+		c.checkProfile(t, s.bucket, what)
+	case code == exchange.CodeUnavailable && n != 0:
+		t.Errorf("%s: refused, and there %d times", what, n)
+	case code == exchange.CodeOutcomeUnknown && n > 1:
+		t.Errorf("%s: unknown, and there %d times", what, n)
+	case code != exchange.CodeUnavailable && code != exchange.CodeOutcomeUnknown:
+		t.Errorf("%s: refused with %v", what, err)
+	}
+	return n
+}
+
+// holdsAgain checks the bucket after the same command was given once more, without a fault.
+func (c command) holdsAgain(t *testing.T, s stage, before int, err error, what string) {
+	t.Helper()
+	checkAll(t, s.bucket, what)
+	want := 1
+	if c.adds {
+		want = before + 1
+	}
+	if n := c.events(t, s.bucket) - s.base; n != want {
+		t.Errorf("%s: there %d times after %d, want %d (%v)", what, n, before, want, err)
+	}
+	switch {
+	case err == nil:
+		c.checkProfile(t, s.bucket, what)
+	case before == 0 || !slices.Contains(c.again, codeOf(err)):
+		t.Errorf("%s: got %v after %d effects", what, err, before)
+	}
+}
+
+// checkProfile looks for the private settings of an acknowledged command.
+func (c command) checkProfile(t *testing.T, b *faultblob.Bucket, what string) {
+	t.Helper()
+	want, ok := profiles[c.name]
+	if data, _ := b.Get(want[0]); ok && !bytes.Contains(data, []byte(want[1])) {
+		t.Errorf("%s: acknowledged, and the settings are %q", what, data)
+	}
+}
+
+// events counts those of the log that are as the command leaves them.
+func (c command) events(t *testing.T, b *faultblob.Bucket) int {
+	t.Helper()
+	n := 0
+	for _, key := range b.Keys("events/exchange=" + c.exchange + "/") {
+		data, _ := b.Get(key)
+		for line := range bytes.Lines(data) {
+			var event struct {
+				Type    string          `json:"event_type"`
+				Payload json.RawMessage `json:"payload"`
+			}
+			if err := json.Unmarshal(line, &event); err != nil {
+				t.Fatalf("%s: %v", key, err)
+			}
+			if event.Type == c.event && strings.Contains(string(event.Payload), c.payload) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// checkAll holds the whole bucket against the format, as mess-exchange check does.
+func checkAll(t *testing.T, b *faultblob.Bucket, what string) {
+	t.Helper()
+	store := b.Store(true)
+	ids, err := Exchanges(t.Context(), store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		r, err := eventlog.Check(t.Context(), store, id)
+		if err != nil || len(r.Findings)+len(r.Notes) > 0 {
+			t.Errorf("%s: check of %s: %v %q %q", what, id, err, r.Findings, r.Notes)
+		}
+	}
+	if broken := b.Broken(); broken != nil {
+		t.Errorf("%s: %q", what, broken)
+	}
+}

@@ -27,6 +27,7 @@ type stage struct {
 	agent, phone Caller // requestor and executor
 	open, held   string // refs: one that nobody has claimed, one that phone has
 	base         int    // events like the command's that were there before
+	profile      []byte // the object of the command's settings, as it was before
 }
 
 // command is a row of the table.
@@ -149,28 +150,29 @@ func TestFaultTable(t *testing.T) {
 func strike(t *testing.T, c command, shared bool, fault faultblob.Fault, k int, what string) (hit bool) {
 	s := newStage(t, shared)
 	s.base = c.events(t, s.bucket)
+	s.profile, _ = s.bucket.Get(profiles[c.name][0])
 	store := s.bucket.Store(shared)
 	died := make(chan error, 1)
 	e := New(store, Options{Fatal: func(err error) { died <- err }})
 	start(t, e)
-	calls := 0
-	store.OnCall(func(context.Context, faultblob.Op) faultblob.Fault {
+	calls, written := 0, false
+	store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
 		if calls++; calls == k {
-			hit = true
+			hit, written = true, op.Kind == faultblob.Put
 			return fault
 		}
 		return faultblob.None
 	})
 	err := c.answer(t, e, s, what)
-	store.Release()
-	select {
-	case <-died:
-		// Nobody was answered, and nobody may be: the process ends here.
-		if err == nil {
-			t.Errorf("%s: acknowledged although the disk is lost", what)
-		}
-	default:
+	switch disk := fault == faultblob.Die && written; {
+	case disk && (len(died) == 0 || codeOf(err) != exchange.CodeOutcomeUnknown):
+		t.Errorf("%s: %v, on a disk that is lost", what, err)
+	case !disk && len(died) > 0:
+		t.Errorf("%s: fatal: %v", what, <-died)
+	case !disk && written && fault != faultblob.Refuse && err != nil:
+		t.Errorf("%s: a write in doubt was given up: %v", what, err)
 	}
+	store.Release()
 	shut(t, e)
 	stored := c.holds(t, s, err, what)
 
@@ -207,10 +209,13 @@ func newStage(t *testing.T, shared bool) stage {
 	return s
 }
 
-// answer runs the command for a client that waits half a minute. Every error is a refusal.
+// patience is how long a client waits.
+const patience = 30 * time.Second
+
+// answer runs the command for a client. Every error is a refusal.
 func (c command) answer(t *testing.T, e *Engine, s stage, what string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err := c.run(ctx, e, s)
 	if err != nil && codeOf(err) == "" {
@@ -236,11 +241,14 @@ func (c command) holds(t *testing.T, s stage, err error, what string) int {
 		t.Errorf("%s: acknowledged, and there %d times", what, n)
 	case err == nil:
 		c.checkProfile(t, s.bucket, what)
-	case code == exchange.CodeUnavailable && n != 0:
-		t.Errorf("%s: refused, and there %d times", what, n)
+	case code == exchange.CodeUnavailable:
+		profile, _ := s.bucket.Get(profiles[c.name][0])
+		if n != 0 || !bytes.Equal(profile, s.profile) {
+			t.Errorf("%s: refused, and there %d times, the settings are %q", what, n, profile)
+		}
 	case code == exchange.CodeOutcomeUnknown && n > 1:
 		t.Errorf("%s: unknown, and there %d times", what, n)
-	case code != exchange.CodeUnavailable && code != exchange.CodeOutcomeUnknown:
+	case code != exchange.CodeOutcomeUnknown:
 		t.Errorf("%s: refused with %v", what, err)
 	}
 	return n

@@ -170,7 +170,17 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 		return e.unwritten(ctx, err)
 	}
 	d := &decision{command: cmd}
-	return x.outcome(ctx, d, x.log.Submit(patient, d))
+	return inPart(x.outcome(ctx, d, x.log.Submit(patient, d)))
+}
+
+// inPart corrects a refusal that says of the whole change what is true of its announcement only: that
+// nothing was stored.
+func inPart(err error) error {
+	refusal, ok := errors.AsType[*exchange.Error](err)
+	if ok && (refusal.Code == exchange.CodeUnavailable || refusal.Code == exchange.CodeOverloaded) {
+		refusal.Code, refusal.Message = exchange.CodeOutcomeUnknown, "A part of the change may have been stored; make it again"
+	}
+	return err
 }
 
 // changeProfile merges an update into the profile object.

@@ -17,9 +17,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// The fault table: each command meets each fault at each of its calls of the store. After each the process
-// is replaced by another on the same bucket, and the log itself, not what the engine says of it, is held
-// against what the client was told.
+// The fault table: each command meets each fault at each of its calls of the store, and again from each of
+// them on. After each the process is replaced by another on the same bucket, and the log itself, not what
+// the engine says of it, is held against what the client was told.
 
 // stage is an exchange in which every command of the table has something to do.
 type stage struct {
@@ -124,19 +124,30 @@ var faults = []struct {
 	{"die", faultblob.Die},
 }
 
+// cell is one of the table.
+type cell struct {
+	command
+	shared bool
+	fault  faultblob.Fault
+	call   int  // the call that meets the fault
+	on     bool // and all after it, as long as the command runs
+	what   string
+}
+
 func TestFaultTable(t *testing.T) {
 	cells := 0
 	for _, c := range commands {
-		for _, shared := range []bool{false, true} {
-			for _, f := range faults {
-				for k, hit := 1, true; hit; k++ {
-					what := fmt.Sprintf("%s, shared %v, call %d: %s", c.name, shared, k, f.name)
-					synctest.Test(t, func(t *testing.T) { hit = strike(t, c, shared, f.fault, k, what) })
+		for _, f := range faults {
+			for _, mode := range []struct{ shared, on bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+				for call, hit := 1, true; hit; call++ {
+					x := cell{command: c, shared: mode.shared, fault: f.fault, call: call, on: mode.on}
+					x.what = fmt.Sprintf("%s, shared %v, call %d (and on: %v): %s", c.name, x.shared, call, x.on, f.name)
+					synctest.Test(t, func(t *testing.T) { hit = x.play(t) })
 					if t.Failed() {
 						return
 					}
-					if k == 1 && !hit {
-						t.Errorf("%s: the command made no call", what)
+					if call == 1 && !hit {
+						t.Fatalf("%s: the command made no call", x.what)
 					}
 					cells++
 				}
@@ -146,42 +157,48 @@ func TestFaultTable(t *testing.T) {
 	t.Logf("%d cells", cells)
 }
 
-// strike plays one cell of the table, and reports whether the command made that many calls.
-func strike(t *testing.T, c command, shared bool, fault faultblob.Fault, k int, what string) (hit bool) {
-	s := newStage(t, shared)
-	s.base = c.events(t, s.bucket)
-	s.profile, _ = s.bucket.Get(profiles[c.name][0])
-	store := s.bucket.Store(shared)
+// play plays the cell, and reports whether the command made that many calls.
+func (x cell) play(t *testing.T) (hit bool) {
+	s := newStage(t, x.shared)
+	s.base = x.events(t, s.bucket)
+	s.profile, _ = s.bucket.Get(profiles[x.name][0])
+	store := s.bucket.Store(x.shared)
 	died := make(chan error, 1)
 	e := New(store, Options{Fatal: func(err error) { died <- err }})
 	start(t, e)
 	calls, written := 0, false
 	store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-		if calls++; calls == k {
-			hit, written = true, op.Kind == faultblob.Put
-			return fault
+		if calls++; calls != x.call && (!x.on || calls < x.call) {
+			return faultblob.None
 		}
-		return faultblob.None
+		hit = true
+		written = written || op.Kind == faultblob.Put
+		return x.fault
 	})
-	err := c.answer(t, e, s, what)
-	switch disk := fault == faultblob.Die && written; {
+	err := x.answer(t, e, s, x.what)
+	store.OnCall(nil)
+	switch disk := x.fault == faultblob.Die && written; {
 	case disk && (len(died) == 0 || codeOf(err) != exchange.CodeOutcomeUnknown):
-		t.Errorf("%s: %v, on a disk that is lost", what, err)
+		t.Errorf("%s: %v, on a disk that is lost", x.what, err)
 	case !disk && len(died) > 0:
-		t.Errorf("%s: fatal: %v", what, <-died)
-	case !disk && written && fault != faultblob.Refuse && err != nil:
-		t.Errorf("%s: a write in doubt was given up: %v", what, err)
+		t.Errorf("%s: fatal: %v", x.what, <-died)
+	case !disk && written && !x.on && x.fault != faultblob.Refuse && err != nil:
+		t.Errorf("%s: a write in doubt was given up: %v", x.what, err)
 	}
-	store.Release()
+	if !x.on || !x.shared {
+		store.Release()
+	}
 	shut(t, e)
-	stored := c.holds(t, s, err, what)
+	stored := x.holds(t, s, err, x.what)
 
 	// The client gives the same command again, to the next process.
-	e = New(s.bucket.Store(shared), Options{Fatal: func(err error) { t.Errorf("%s: fatal at the next start: %v", what, err) }})
+	e = New(s.bucket.Store(x.shared), Options{Fatal: func(err error) { t.Errorf("%s: fatal at the next start: %v", x.what, err) }})
 	start(t, e)
-	err = c.answer(t, e, s, what+", again")
+	err = x.answer(t, e, s, x.what+", again")
 	shut(t, e)
-	c.holdsAgain(t, s, stored, err, what+", again")
+	x.holdsAgain(t, s, stored, err, x.what+", again")
+	store.Release() // what still was on its way comes too late for everything
+	x.holdsAgain(t, s, stored, err, x.what+", again, and late")
 	return hit
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// The fault table: each command meets each fault at each of its calls of the store, and again from each of
-// them on. After each the process is replaced by another on the same bucket, and the log itself, not what
+// The fault table: each command meets each fault at each of its calls of the store, once or from
+// there on, or followed by refusals. After each the process is replaced by another on the same bucket, and the log itself, not what
 // the engine says of it, is held against what the client was told.
 
 // stage is an exchange in which every command of the table has something to do.
@@ -129,8 +129,8 @@ type cell struct {
 	command
 	shared bool
 	fault  faultblob.Fault
-	call   int  // the call that meets the fault
-	on     bool // and all after it, as long as the command runs
+	call   int             // the call that meets the fault
+	rest   faultblob.Fault // what all after it meet, as long as the command runs
 	what   string
 }
 
@@ -138,10 +138,11 @@ func TestFaultTable(t *testing.T) {
 	cells := 0
 	for _, c := range commands {
 		for _, f := range faults {
-			for _, mode := range []struct{ shared, on bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+			for mode := range 6 {
 				for call, hit := 1, true; hit; call++ {
-					x := cell{command: c, shared: mode.shared, fault: f.fault, call: call, on: mode.on}
-					x.what = fmt.Sprintf("%s, shared %v, call %d (and on: %v): %s", c.name, x.shared, call, x.on, f.name)
+					rest := []faultblob.Fault{faultblob.None, f.fault, faultblob.Refuse}[mode/2]
+					x := cell{command: c, shared: mode%2 == 1, fault: f.fault, call: call, rest: rest}
+					x.what = fmt.Sprintf("%s, shared %v, call %d: %s, then fault %d", c.name, x.shared, call, f.name, x.rest)
 					synctest.Test(t, func(t *testing.T) { hit = x.play(t) })
 					if t.Failed() {
 						return
@@ -168,12 +169,15 @@ func (x cell) play(t *testing.T) (hit bool) {
 	start(t, e)
 	calls, written := 0, false
 	store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-		if calls++; calls != x.call && (!x.on || calls < x.call) {
-			return faultblob.None
+		fault := faultblob.None
+		switch calls++; {
+		case calls == x.call:
+			hit, fault = true, x.fault
+		case calls > x.call:
+			fault = x.rest
 		}
-		hit = true
-		written = written || op.Kind == faultblob.Put
-		return x.fault
+		written = written || fault == x.fault && op.Kind == faultblob.Put
+		return fault
 	})
 	err := x.answer(t, e, s, x.what)
 	store.OnCall(nil)
@@ -182,10 +186,10 @@ func (x cell) play(t *testing.T) (hit bool) {
 		t.Errorf("%s: %v, on a disk that is lost", x.what, err)
 	case !disk && len(died) > 0:
 		t.Errorf("%s: fatal: %v", x.what, <-died)
-	case !disk && written && !x.on && x.fault != faultblob.Refuse && err != nil:
+	case !disk && written && x.rest == faultblob.None && x.fault != faultblob.Refuse && err != nil:
 		t.Errorf("%s: a write in doubt was given up: %v", x.what, err)
 	}
-	if !x.on || !x.shared {
+	if x.rest == faultblob.None || !x.shared {
 		store.Release()
 	}
 	shut(t, e)

@@ -228,21 +228,25 @@ func (x *running) writeNewProfile(ctx context.Context, executor *exchange.Execut
 	return x.putProfile(ctx, executor.ID, func([]byte) ([]byte, error) { return data, nil })
 }
 
-// errContended: others changed the profile each time.
-var errContended = errors.New("the profile is changed by others all the time")
+var (
+	// errContended: other changes of the profile took all the time there was.
+	errContended = errors.New("the profile is being changed by others")
+	// errInDoubt: of an attempt the store did not say whether it was done. No later refusal takes that back.
+	errInDoubt = errors.New("an attempt may have been stored")
+)
 
 // putProfile replaces the profile object with what edit makes of it, which may be asked again where
 // someone else was faster. old is nil where there is no object. An attempt of which the store did not
 // say how it went is made again: if it did go well, the next edit makes the same of it.
 func (x *running) putProfile(ctx context.Context, executorID string, edit func(old []byte) ([]byte, error)) error {
 	store, key := x.engine.store, profileKey(x.id, executorID)
-	err := errContended
+	var err error
+	doubt := false
 	for attempt := range profileAttempts {
 		if attempt > 0 {
-			select {
-			case <-time.After(profilePause):
-			case <-ctx.Done():
-				return fmt.Errorf("write the profile of %s: %w", executorID, ctx.Err())
+			if late := pause(ctx, profilePause); late != nil {
+				err = late
+				break
 			}
 		}
 		old, version, loadErr := store.Load(ctx, key)
@@ -260,20 +264,33 @@ func (x *running) putProfile(ctx context.Context, executorID string, edit func(o
 		if old != nil && bytes.Equal(old, data) {
 			return nil
 		}
-		switch err = store.Replace(ctx, key, version, data); {
-		case err == nil:
+		if err = store.Replace(ctx, key, version, data); err == nil {
 			return nil
-		case store.Fatal(err), store.Definite(err):
-			return fmt.Errorf("write the profile of %s: %w", executorID, err)
 		}
+		if store.Fatal(err) || store.Definite(err) {
+			break
+		}
+		doubt = true // whatever it says: another version may be this one, put there by an attempt of the SDK's own
+	}
+	if doubt && !store.Fatal(err) {
+		err = fmt.Errorf("%w, then: %w", errInDoubt, err)
 	}
 	return fmt.Errorf("write the profile of %s: %w", executorID, err)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // unwritten turns an error of writing a profile into a refusal.
 func (e *Engine) unwritten(ctx context.Context, err error) *exchange.Error {
 	refusal := e.unreadable(ctx, err)
-	if !e.store.Definite(err) && !errors.Is(err, errContended) {
+	if errors.Is(err, errInDoubt) {
 		refusal.Code, refusal.Message = exchange.CodeOutcomeUnknown, "The storage did not say whether the change was stored; look before trying again"
 	}
 	return refusal

@@ -9,6 +9,10 @@
 // SIGTERM, after which it must leave with code 0 and everything answered stored, and SIGKILL, after
 // which everything answered must be stored too.
 //
+// Storage that fails is a proxy before the S3 server that hangs, cuts, fails or refuses (outage_s3_test.go),
+// and a small disk that is filled or made read-only (outage_linux_test.go). The disk is mounted in a
+// namespace of its own, which needs root or a kernel that lets users make namespaces.
+//
 // Beside the answers they read the stored log with a small reader of their own (log_test.go), run
 // the commands of README.md as a reader would paste them (readme_test.go), query the folder with
 // DuckDB (duckdb_test.go, with the program in duckdb/, a module of its own because it needs cgo) and

@@ -112,5 +112,5 @@ func (d *disk) empty(t *testing.T) {
 	}
 }
 
-func (d *disk) protect(t *testing.T)   { d.run(t, "mount -o remount,ro disk") }
-func (d *disk) unprotect(t *testing.T) { d.run(t, "mount -o remount,rw disk") }
+func (d *disk) protect(t *testing.T)   { d.run(t, "mount -o remount,bind,ro disk") }
+func (d *disk) unprotect(t *testing.T) { d.run(t, "mount -o remount,bind,rw disk") }

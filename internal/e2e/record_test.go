@@ -19,6 +19,9 @@ import (
 // checkLimit is how long the search for an order of one thread's calls may take. Most take microseconds.
 const checkLimit = 2 * time.Minute
 
+// pictures is how many violations are drawn.
+const pictures = 10
+
 // record is the history of a run: which call was made when, and what it was answered.
 //
 // It is checked one thread (and one executor) at a time. For calls about one thread that loses
@@ -156,6 +159,9 @@ func (r *record) check(folder string) (violations []string) {
 		}
 		violations = append(violations, fmt.Sprintf("%s %q of %s: no order of its %d calls explains the answers (%s):\n%s",
 			o.kind, o.name, o.exchange, len(ops), result, excerpt))
+		if len(violations) > pictures {
+			continue
+		}
 		_, info := porcupine.CheckOperationsVerbose(model, ops, checkLimit)
 		picture := filepath.Join(folder, o.exchange+"-"+o.name+".html")
 		if err := porcupine.VisualizePath(model, info, picture); err != nil {

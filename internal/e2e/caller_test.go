@@ -214,7 +214,7 @@ func (w *caller) update(a *arena, me person, t *topic) {
 	case dice < 80:
 		in.status = "cancelled"
 	}
-	if in.status == "" || w.rng.IntN(4) == 0 {
+	if in.status == "" || w.rng.IntN(3) == 0 {
 		w.marks++
 		in.mark = fmt.Sprintf("m%d-%d", w.id, w.marks)
 		body["mess"] = []any{map[string]any{"response": map[string]any{"content": []string{in.mark}}}}

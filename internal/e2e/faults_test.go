@@ -28,6 +28,7 @@ type faults struct {
 	replicas []*replica
 	store    *s3test.Server // nil on a folder
 	wrong    func(format string, args ...any)
+	focus    weather // nothing but this goes wrong, where it is set
 
 	mu     sync.Mutex
 	day    time.Duration // how far the store's clock has been moved for all, to have midnights
@@ -101,7 +102,11 @@ func (f *faults) kill(r *replica) {
 func (f *faults) torment(ctx context.Context, r *replica, rng *rand.Rand) {
 	kinds := []string{"kill", "stop"}
 	if r.line != nil {
-		kinds = append(kinds, "kill", "stop", "skew", string(cut), string(lossy), string(lateness), string(slow), string(half), string(truncated))
+		kinds = append(kinds, "kill", "skew", string(cut), string(cut), string(lossy), string(lossy), string(lossy), string(lossy),
+			string(lateness), string(lateness), string(slow), string(half), string(deaf), string(truncated))
+	}
+	if f.focus != fair {
+		kinds = []string{string(f.focus)}
 	}
 	for {
 		kind := kinds[rng.IntN(len(kinds))]
@@ -117,6 +122,9 @@ func (f *faults) torment(ctx context.Context, r *replica, rng *rand.Rand) {
 		case "skew":
 			f.note(r, kind, "by %d h", f.shift(r, length))
 		default:
+			if weather(kind) == deaf {
+				length += 9 * time.Second // longer than a server tries to learn what became of a write
+			}
 			f.note(r, kind, "for %v", length)
 			r.line.set(weather(kind))
 			pause(ctx, length)
@@ -182,7 +190,7 @@ func (f *faults) shake(t *testing.T, ctx context.Context, rng *rand.Rand) {
 			return
 		}
 		switch {
-		case f.store == nil:
+		case f.store == nil || f.focus != fair:
 		case n%2 == 0:
 			f.note(nil, "midnight", "")
 			f.midnight()

@@ -53,9 +53,10 @@ type weather string
 const (
 	fair      weather = ""
 	cut       weather = "cut"       // all connections end; new ones do so at once
-	lossy     weather = "lossy"     // of the requests a quarter is lost, of the answers another
+	lossy     weather = "lossy"     // of the requests one in six is lost, of the answers one in three
 	lateness  weather = "late"      // half of the writes seem lost, and arrive after their sender is told so
 	slow      weather = "slow"      // requests and answers take up to 300 ms more
+	deaf      weather = "deaf"      // requests are carried out, and all answers are lost
 	half      weather = "half-open" // requests are taken and nothing is ever said
 	truncated weather = "truncated" // half of the answers end in the middle of their body
 )
@@ -142,20 +143,22 @@ func (l *line) plan(method string) plan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var p plan
-	dice, wait := l.rng.IntN(4), func(n time.Duration) time.Duration { return time.Duration(l.rng.Int64N(int64(n))) }
+	dice, wait := l.rng.IntN(6), func(n time.Duration) time.Duration { return time.Duration(l.rng.Int64N(int64(n))) }
 	switch l.weather {
 	case lossy:
-		p.lost, p.answerLost = dice == 0, dice == 1
+		p.lost, p.answerLost = dice == 0, dice == 1 || dice == 2
 	case lateness:
-		if method == http.MethodPut && dice < 2 {
+		if method == http.MethodPut && dice < 3 {
 			p.lost, p.arrives = true, time.Millisecond+wait(4*time.Second)
 		}
 	case slow:
 		p.before, p.after = wait(300*time.Millisecond), wait(300*time.Millisecond)
+	case deaf:
+		p.answerLost = true
 	case half:
 		p.silent = true
 	case truncated:
-		p.truncates = dice < 2
+		p.truncates = dice < 3
 	}
 	if p.lost || p.answerLost || p.silent || p.truncates || p.before > 0 {
 		l.counts[l.weather]++
@@ -259,17 +262,7 @@ func TestLine(t *testing.T) {
 	}))
 	defer store.Close()
 	l := newLine(t, &s3test.Server{Endpoint: store.URL, AccessKey: "a", SecretKey: "s"}, rand.New(rand.NewPCG(1, 1)))
-	put := func() (got int, date time.Time) {
-		req, _ := http.NewRequest("PUT", l.endpoint+"/b/k", strings.NewReader("!"))
-		res, err := (&http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-		if err != nil {
-			return 0, date
-		}
-		defer res.Body.Close()
-		body, _ := io.ReadAll(res.Body)
-		date, _ = http.ParseTime(res.Header.Get("Date"))
-		return len(body), date
-	}
+	put := func() (int, time.Time) { return putThrough(l) }
 	const calls = 40
 	for _, c := range []struct {
 		weather  weather
@@ -280,6 +273,7 @@ func TestLine(t *testing.T) {
 		{cut, func(_, _, none int) bool { return none == calls }, func(n int) bool { return n == 0 }},
 		{lossy, func(whole, _, none int) bool { return whole > 0 && none > calls/4 }, func(n int) bool { return n > calls/2 && n < calls }},
 		{lateness, func(whole, _, none int) bool { return whole > 0 && none > calls/4 }, func(n int) bool { return n == calls }},
+		{deaf, func(_, _, none int) bool { return none == calls }, func(n int) bool { return n == calls }},
 		{truncated, func(whole, part, _ int) bool { return whole > 0 && part > calls/4 }, func(n int) bool { return n == calls }},
 	} {
 		l.set(c.weather)
@@ -311,4 +305,21 @@ func TestLine(t *testing.T) {
 	if _, date := put(); time.Since(date).Round(time.Minute) != 5*time.Hour {
 		t.Errorf("a clock five hours behind says %v", date)
 	}
+}
+
+// putThrough writes through a line and returns how many bytes of an answer came, and its Date.
+func putThrough(l *line) (got int, date time.Time) {
+	impatient := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequest("PUT", l.endpoint+"/b/k", strings.NewReader("!"))
+	if err != nil {
+		return 0, date
+	}
+	res, err := impatient.Do(req)
+	if err != nil {
+		return 0, date
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body) // a cut answer has fewer bytes
+	date, _ = http.ParseTime(res.Header.Get("Date"))
+	return len(body), date
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +27,7 @@ var (
 const (
 	callers     = 24
 	arenas      = 3               // exchanges in use at a time
-	tortureEnds = 2 * time.Minute // after torture.for, calls or no calls
+	tortureEnds = 2 * time.Minute // after twice torture.for, calls or no calls
 	recovery    = 30 * time.Second
 )
 
@@ -129,7 +131,7 @@ func (x *torture) run(t *testing.T, seed uint64, least time.Duration, operations
 	var working sync.WaitGroup
 	for i := range callers {
 		w := &caller{id: i, run: x, rng: rand.New(rand.NewPCG(seed, 2000+uint64(i))), patience: waits}
-		if i%4 == 0 {
+		if i%3 == 0 {
 			w.patience = 12 * time.Second // waits for the answer that says nobody knows
 		}
 		working.Go(func() {
@@ -142,7 +144,7 @@ func (x *torture) run(t *testing.T, seed uint64, least time.Duration, operations
 		defer end()
 		for pause(ctx, 100*time.Millisecond) {
 			lasted := time.Since(x.record.begun)
-			if lasted > least && x.record.total() >= operations || lasted > least+tortureEnds {
+			if lasted > least && x.record.total() >= operations || lasted > 2*least+tortureEnds {
 				return
 			}
 		}
@@ -205,7 +207,7 @@ func (x *torture) verdict(t *testing.T, o ordeal, place storage, seed uint64) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Logf("to repeat it: make torture SEED=%d DURATION=%v OPERATIONS=%d\nThe faults were:\n%s", seed, *tortureFor, *tortureOps, strings.Join(x.faults.diary, "\n"))
+			x.howToRepeat(t, seed)
 		}
 	}()
 	violations := x.record.check(t.ArtifactDir())
@@ -229,4 +231,15 @@ func (x *torture) verdict(t *testing.T, o ordeal, place storage, seed uint64) {
 	for _, a := range x.all[:min(len(x.all), 8)] { // the program's own check has seen all of them
 		checkLog(t, place.data, a.name)
 	}
+}
+
+// howToRepeat names the command that repeats a run's faults, and keeps the diary of them.
+func (x *torture) howToRepeat(t *testing.T, seed uint64) {
+	t.Helper()
+	diary := filepath.Join(t.ArtifactDir(), "faults.txt")
+	if err := os.WriteFile(diary, []byte(strings.Join(x.faults.diary, "\n")+"\n"), 0o600); err != nil {
+		t.Error(err)
+	}
+	t.Logf("to repeat it: make torture SEED=%d DURATION=%v OPERATIONS=%d (go test -artifacts keeps %s)\nthe first faults of %d:\n%s",
+		seed, *tortureFor, *tortureOps, diary, len(x.faults.diary), strings.Join(x.faults.diary[:min(len(x.faults.diary), 40)], "\n"))
 }

@@ -58,6 +58,8 @@ const (
 	refused  fate = "refused" // the server said that nothing was stored
 	unknown  fate = "unknown"
 	nobody   fate = "nobody" // there was no server; not counted as a call
+
+	impossible fate = "impossible" // an answer that nothing excuses; what it did is unknown
 )
 
 // send makes a call and says what became of it.
@@ -99,7 +101,7 @@ func (w *caller) try(to *replica, a *arena, key, method, path string, body any) 
 		}
 	}
 	w.run.record.fault("%s %s %s at %s: got %v", method, a.name, path, to.name, got)
-	return got, unknown
+	return got, impossible
 }
 
 // somewhere is the caller's own replica, or another.
@@ -163,7 +165,7 @@ func (w *caller) register(a *arena, id string) {
 	got, what := w.send(w.somewhere(), a, "", "POST", "/register", map[string]any{"executor_id": id})
 	in := deed{kind: "register", who: id}
 	switch what {
-	case unknown:
+	case unknown, impossible:
 		w.run.record.add(o, w.id, call, in, happened{unknown: true})
 	case answered:
 		w.run.record.add(o, w.id, call, in, got.happened(in.kind))
@@ -191,7 +193,7 @@ func (w *caller) create(a *arena, me person) {
 	}
 	a.mu.Unlock()
 	switch what {
-	case unknown:
+	case unknown, impossible:
 		w.run.record.add(o, w.id, call, in, happened{unknown: true})
 	case answered:
 		w.run.record.add(o, w.id, call, in, got.happened(in.kind))
@@ -226,12 +228,12 @@ func (w *caller) update(a *arena, me person, t *topic) {
 	got, what := w.send(w.somewhere(), a, me.key, "PATCH", "/requests/"+t.ref, body)
 	a.mu.Lock()
 	t.calls++
-	if what == unknown {
+	if what == unknown || what == impossible {
 		t.unknowns++
 	}
 	a.mu.Unlock()
 	switch what {
-	case unknown:
+	case unknown, impossible:
 		w.run.record.add(t.object, w.id, call, in, happened{unknown: true})
 	case answered:
 		w.run.record.add(t.object, w.id, call, in, got.happened(in.kind))

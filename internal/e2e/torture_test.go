@@ -20,7 +20,7 @@ import (
 
 var (
 	tortureSeed = flag.Uint64("torture.seed", 0, "seed of TestTorture's faults and calls; 0 draws one")
-	tortureFor  = flag.Duration("torture.for", 15*time.Second, "how long TestTorture runs on each storage, at least")
+	tortureFor  = flag.Duration("torture.for", 12*time.Second, "how long TestTorture runs on each storage, at least")
 	tortureOps  = flag.Int("torture.operations", 1000, "how many calls TestTorture makes on each storage, at least")
 )
 
@@ -193,13 +193,17 @@ func (x *torture) look() {
 
 // recovered repeats a read until it is answered.
 func (x *torture) recovered(r *replica, read func() fate) bool {
-	for begun := time.Now(); read() != answered; {
-		if time.Since(begun) > recovery {
+	for begun := time.Now(); ; {
+		switch what := read(); {
+		case what == answered:
+			return true
+		case what == impossible:
+			return false // which is a fault already
+		case time.Since(begun) > recovery:
 			x.record.fault("%s has not recovered: %v after all was right again it does not answer", r.name, recovery)
 			return false
 		}
 	}
-	return true
 }
 
 // verdict checks the history and the log.

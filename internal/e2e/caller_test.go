@@ -158,24 +158,29 @@ func (w *caller) topic(a *arena) *topic {
 	return busy[w.rng.IntN(len(busy))]
 }
 
+// note records a change. One that was refused as not stored is left out (threadModel says why).
+func (w *caller) note(o object, call int64, in deed, got answer, what fate) {
+	switch what {
+	case answered:
+		w.run.record.add(o, w.id, call, in, got.happened(in.kind))
+	case unknown, impossible:
+		w.run.record.add(o, w.id, call, in, happened{unknown: true})
+	}
+}
+
 func (w *caller) register(a *arena, id string) {
 	o := object{a.name, "executor", id}
 	w.run.record.know(o)
 	call := w.run.record.now()
 	got, what := w.send(w.somewhere(), a, "", "POST", "/register", map[string]any{"executor_id": id})
 	in := deed{kind: "register", who: id}
-	switch what {
-	case unknown, impossible:
-		w.run.record.add(o, w.id, call, in, happened{unknown: true})
-	case answered:
-		w.run.record.add(o, w.id, call, in, got.happened(in.kind))
-		if got.status == http.StatusCreated {
-			a.mu.Lock()
-			if _, registered := a.people[w.id]; !registered {
-				a.people[w.id] = person{id, got.text("api_key")}
-			}
-			a.mu.Unlock()
+	w.note(o, call, in, got, what)
+	if what == answered && got.status == http.StatusCreated {
+		a.mu.Lock()
+		if _, registered := a.people[w.id]; !registered {
+			a.people[w.id] = person{id, got.text("api_key")}
 		}
+		a.mu.Unlock()
 	}
 }
 
@@ -192,12 +197,7 @@ func (w *caller) create(a *arena, me person) {
 		a.topics = append(a.topics, &topic{object: o, ref: got.text("ref")})
 	}
 	a.mu.Unlock()
-	switch what {
-	case unknown, impossible:
-		w.run.record.add(o, w.id, call, in, happened{unknown: true})
-	case answered:
-		w.run.record.add(o, w.id, call, in, got.happened(in.kind))
-	}
+	w.note(o, call, in, got, what)
 }
 
 // update sets a status, says something, or both.
@@ -232,12 +232,7 @@ func (w *caller) update(a *arena, me person, t *topic) {
 		t.unknowns++
 	}
 	a.mu.Unlock()
-	switch what {
-	case unknown, impossible:
-		w.run.record.add(t.object, w.id, call, in, happened{unknown: true})
-	case answered:
-		w.run.record.add(t.object, w.id, call, in, got.happened(in.kind))
-	}
+	w.note(t.object, call, in, got, what)
 }
 
 func (w *caller) read(at *replica, a *arena, me person, t *topic) fate {

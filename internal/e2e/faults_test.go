@@ -145,7 +145,7 @@ func (f *faults) killAndStart(ctx context.Context, r *replica, down time.Duratio
 		r.line.set(fair)
 	}
 	pause(ctx, down/2)
-	_ = f.start(ctx, r) // fails where the run is over: finish starts it again
+	_ = f.start(ctx, r) // fails where the run is over; then run starts it
 }
 
 // stop puts a replica to sleep, in the middle of whatever it does.

@@ -172,7 +172,7 @@ func (r *record) check(folder string) (violations []string) {
 }
 
 // shortest is a history without what its fault does not need: the shortest beginning that has no
-// explanation, without the reads that can be left out.
+// explanation, without the reads and refusals that can be left out.
 func shortest(model porcupine.Model, ops []porcupine.Operation) string {
 	bad := func(ops []porcupine.Operation) bool {
 		return porcupine.CheckOperationsTimeout(model, ops, checkLimit) == porcupine.Illegal
@@ -185,8 +185,7 @@ func shortest(model porcupine.Model, ops []porcupine.Operation) string {
 		}
 	}
 	for i := len(begun) - 1; i >= 0; i-- {
-		kind := begun[i].Input.(deed).kind
-		if kind != "read" && kind != "listed" && kind != "present" {
+		if !looks(begun[i].Input.(deed).kind) && begun[i].Output.(happened).code == "" {
 			continue
 		}
 		if without := slices.Delete(slices.Clone(begun), i, i+1); bad(without) {
@@ -209,16 +208,19 @@ func shortest(model porcupine.Model, ops []porcupine.Operation) string {
 func until(ops []porcupine.Operation, moment int64) []porcupine.Operation {
 	var begun []porcupine.Operation
 	for _, op := range ops {
-		switch kind := op.Input.(deed).kind; {
+		switch {
 		case op.Return <= moment:
 			begun = append(begun, op)
-		case op.Call <= moment && kind != "read" && kind != "listed" && kind != "present":
+		case op.Call <= moment && !looks(op.Input.(deed).kind):
 			op.Return, op.Output = math.MaxInt64, happened{unknown: true}
 			begun = append(begun, op)
 		}
 	}
 	return begun
 }
+
+// looks reports whether a call of that kind changes nothing.
+func looks(kind string) bool { return kind == "read" || kind == "listed" || kind == "present" }
 
 // TestModel holds the model to small histories: what must be explained, and what can't be.
 func TestModel(t *testing.T) {

@@ -21,7 +21,7 @@ DUCKDB := internal/e2e/duckdb
 
 .PHONY: help
 help: ## this menu
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build the server and run it on ./data, port 3000
@@ -43,7 +43,24 @@ race: ## the same tests under the race detector (needs gcc)
 e2e: $(BROWSER)/node_modules ## the built program from outside: S3, kill -9, DuckDB, Chromium (leaves a screenshot in bin/e2e)
 	cd $(DUCKDB) && go mod tidy -diff && go vet ./...
 	rm -rf bin/e2e && mkdir -p bin/e2e
-	go test -tags $(TAGS),e2e -count=1 -timeout 20m -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
+	go test -tags $(TAGS),e2e -count=1 -timeout 20m -skip '$(TORTURE)' -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
+	go test -tags $(TAGS),e2e -count=1 -timeout 5m -run '$(TORTURE)' -v -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e
+
+# How long and how much on each storage; seed 0 draws one. A failing run prints the line that repeats it.
+SEED ?= 0
+DURATION ?= 10m
+OPERATIONS ?= 20000
+TORTURE := ^Test(Torture|Mutants)$$
+
+.PHONY: torture
+torture: ## everything broken for DURATION=10m on three replicas, then on a folder, and all answers checked
+	rm -rf bin/torture && mkdir -p bin/torture
+	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestTorture$$' -v -artifacts -outputdir $(CURDIR)/bin/torture ./internal/e2e \
+		-args -torture.seed $(SEED) -torture.for $(DURATION) -torture.operations $(OPERATIONS)
+
+.PHONY: torture-mutants
+torture-mutants: ## servers with one rule broken each, which the torture must catch
+	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestMutants$$' -v ./internal/e2e -args -torture.mutants
 
 # Installed by npm from its lock file, again only when that changes.
 $(BROWSER)/node_modules: $(BROWSER)/package-lock.json $(BROWSER)/package.json

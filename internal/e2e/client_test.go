@@ -133,13 +133,18 @@ func (a answer) text(member string) string {
 	return text
 }
 
-// holder is who holds the thread that was read, "" for nobody. It may be used anywhere, as text.
-func (a answer) holder() string {
-	var read struct{ Thread thread }
-	if json.Unmarshal(a.body, &read) != nil {
-		return ""
+// happened is the answer as the model of the histories sees it. It may be used anywhere, as text.
+func (a answer) happened(kind string) happened {
+	out := happened{status: a.status, code: a.text("code")}
+	if kind != "read" {
+		out.now.status = a.text("status")
+		return out
 	}
-	return read.Thread.holder()
+	var read struct{ Thread thread }
+	if a.status == http.StatusOK && json.Unmarshal(a.body, &read) == nil {
+		out.there, out.now = true, read.Thread.state()
+	}
+	return out
 }
 
 // The shapes of the contract.
@@ -175,6 +180,29 @@ func (t thread) holder() string {
 		return ""
 	}
 	return *t.ExecutorID
+}
+
+// state is the thread as the model of the histories has it.
+func (t thread) state() threadState {
+	s := threadState{there: true, requestor: t.RequestorID, status: t.Status, holder: t.holder()}
+	for _, m := range t.Messages[min(1, len(t.Messages)):] { // the first is the request itself
+		var blocks []struct {
+			Status   struct{ Code string }
+			Response struct{ Content []string }
+		}
+		_ = json.Unmarshal(m.Mess, &blocks) // what is not understood is a mark that nobody sent
+		code, mark := "", string(m.Mess)
+		for _, b := range blocks {
+			if b.Status.Code != "" {
+				code = b.Status.Code
+			}
+			if len(b.Response.Content) == 1 {
+				mark = b.Response.Content[0]
+			}
+		}
+		s.messages += fmt.Sprintf("%s:%s:%s;", m.From, mark, code)
+	}
+	return s
 }
 
 // register adds an executor and returns a client with its key.

@@ -18,5 +18,15 @@
 // DuckDB (duckdb_test.go, with the program in duckdb/, a module of its own because it needs cgo) and
 // open the documentation page in Chromium (browser_test.go, with the script in browser/).
 //
+// TestTorture (torture_test.go) does all of it at once, for as long as it is told (`make torture`):
+//
+//	torture_test.go   the run and its verdict
+//	caller_test.go    who calls, and how an answer is read: stored, not stored, or nobody knows
+//	faults_test.go    what goes wrong with servers, store and clock, drawn from a seed
+//	line_test.go      what goes wrong between one server and the store, request by request
+//	model_test.go     docs/protocol.md as a model, independent of the server's code
+//	record_test.go    the history, and how it is held to the model (with porcupine)
+//	mutants_test.go   servers with one rule broken, each of which must be caught
+//
 // MESS_EXCHANGE_BIN names a program to test instead of one built from the tree.
 package e2e

@@ -43,6 +43,15 @@ const (
 	// a day or more after its end, so this is far too early rather than too late.
 	fenceAfter = 6 * time.Hour
 
+	// mergeAfter is how old, by the store, the end of a day must be for the day to be merged. It must be well
+	// above fenceAfter, and long enough that nobody but a sleeper meets a merge.
+	mergeAfter = 24 * time.Hour
+	// maxMerged bounds the bytes of a merged day, which a reader and the one who merges hold in memory.
+	maxMerged = 64 << 20
+	// mergeTimeout bounds writing a merged day, mergeDeletes how many objects are deleted at once after it.
+	mergeTimeout = 5 * time.Minute
+	mergeDeletes = 8
+
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
 	// work for a processor.
 	replayReaders = 32

@@ -29,6 +29,8 @@
 //   - one opener after Start, with at most openers opens at a time; ends when every exchange is open;
 //   - one per exchange that is being opened, bounded by openers, lookupSlots and the calls in progress;
 //   - one follower per exchange on a shared store, while someone waits for it (follow.go);
+//   - one that merges closed days, one exchange at a time, some minutes after Start and then once a day
+//     (compact.go);
 //   - those of the logs, see internal/eventlog.
 //
 // A waiter costs its caller's goroutine and nothing else.

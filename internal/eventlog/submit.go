@@ -132,8 +132,9 @@ func (l *Log) commit(batch []*pending) {
 				}
 			}
 		case err != nil:
-			answer(d.decided, err)
+			// In this order: whoever is answered may come again at once, and is not to be shed with the queue.
 			l.shed(d.rest, fmt.Errorf("%w: the commit before failed", ErrUnavailable))
+			answer(d.decided, err)
 			return
 		case d.closing:
 			batch = append(d.decided, d.rest...)

@@ -89,6 +89,8 @@ func chaos(t *testing.T, seed uint64) *world {
 	time.Sleep(longestSleep) // what is still under way wakes up, and may yet be committed
 	for _, r := range w.replicas {
 		r.store.Release()
+	}
+	for _, r := range w.replicas {
 		must(t, r.Sync(t.Context()), nil)
 	}
 	log := checked(t, w.bucket)

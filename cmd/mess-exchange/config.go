@@ -33,9 +33,10 @@ type config struct {
 	S3Region    string `var:"S3_REGION" name:"s3-region" help:"Region of the bucket; none is auto with an endpoint, else what the AWS SDK finds."`
 	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
-	Serve  struct{} `cmd:"" default:"1" help:"Run the server; the default."`
-	Check  struct{} `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
-	Health struct{} `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
+	Serve   struct{} `cmd:"" default:"1" help:"Run the server; the default."`
+	Check   struct{} `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
+	Compact struct{} `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each; a running server does so by itself."`
+	Health  struct{} `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
 }
 
 // parse reads flags and environment. It returns the command that was asked for.

@@ -2,6 +2,7 @@
 //
 //	mess-exchange [serve]   run the server (the default)
 //	mess-exchange check     read every log and say what is wrong with it
+//	mess-exchange compact   merge closed days, as a running server does by itself
 //	mess-exchange health    ask the server that runs here whether it answers
 //
 // This package only wires: config.go reads flags and environment, serve.go starts and stops what the

@@ -34,6 +34,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	switch command {
 	case "check":
 		return check(ctx, c, stdout)
+	case "compact":
+		return compact(ctx, c, stdout)
 	case "health":
 		return health(ctx, c, stdout)
 	}

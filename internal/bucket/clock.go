@@ -49,15 +49,27 @@ type dateKey struct{}
 
 // answerDate is where the Date of the answers to a call goes.
 type answerDate struct {
-	mu sync.Mutex
-	to *time.Time
+	mu   sync.Mutex
+	date time.Time // of the last answer; zero before it
 }
 
-// WithDate returns a context that stores the Date of the S3 answer to a call made with it in *to: of
-// the last one, where there were several. *to may be read when the call has returned. A storage type
-// without a clock leaves it as it is.
-func WithDate(ctx context.Context, to *time.Time) context.Context {
-	return context.WithValue(ctx, dateKey{}, &answerDate{to: to})
+func (a *answerDate) set(date time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.date = date
+}
+
+func (a *answerDate) get() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.date
+}
+
+// withDate returns a context that keeps the Date of the answer to a call made with it: of the last one,
+// where there were several. date tells it when the call has returned, and is zero where no answer had one.
+func withDate(ctx context.Context) (_ context.Context, date func() time.Time) {
+	a := &answerDate{}
+	return context.WithValue(ctx, dateKey{}, a), a.get
 }
 
 // answered takes the Date of an answer to a call made with ctx.
@@ -68,8 +80,6 @@ func (c *clock) answered(ctx context.Context, header http.Header) {
 	}
 	c.learn(date)
 	if a, ok := ctx.Value(dateKey{}).(*answerDate); ok {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		*a.to = date
+		a.set(date)
 	}
 }

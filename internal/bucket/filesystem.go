@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -40,3 +41,5 @@ func (d directory) Definite(err error) bool {
 }
 
 func (directory) Now() time.Time { return time.Now() }
+
+func (directory) Dated(ctx context.Context) (context.Context, func() time.Time) { return ctx, time.Now }

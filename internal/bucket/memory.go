@@ -47,6 +47,8 @@ func (m memory) Definite(err error) bool {
 
 func (memory) Now() time.Time { return time.Now() }
 
+func (memory) Dated(ctx context.Context) (context.Context, func() time.Time) { return ctx, time.Now }
+
 func (m memory) Load(ctx context.Context, key string) ([]byte, string, error) {
 	data, err := m.bucket.ReadAll(ctx, key)
 	if err != nil {

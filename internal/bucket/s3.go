@@ -167,6 +167,8 @@ func noStore(ctx context.Context, in middleware.InitializeInput, next middleware
 
 func (s *s3Bucket) Now() time.Time { return s.clock.now() }
 
+func (*s3Bucket) Dated(ctx context.Context) (context.Context, func() time.Time) { return withDate(ctx) }
+
 // Load: the version is the ETag of the very answer that carried the content.
 func (s *s3Bucket) Load(ctx context.Context, key string) (_ []byte, version string, err error) {
 	r, err := s.bucket.NewReader(ctx, key, nil)

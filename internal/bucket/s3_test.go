@@ -242,29 +242,28 @@ func TestS3Date(t *testing.T) {
 	for _, offset := range []time.Duration{5 * time.Minute, 6 * time.Minute, -4 * time.Minute} {
 		date := time.Now().Add(offset).UTC().Truncate(time.Second)
 		p.all("", after(func(h http.Header) { h.Set("Date", date.Format(http.TimeFormat)) }))
-		var got time.Time
-		ctx := bucket.WithDate(t.Context(), &got)
+		ctx, got := s.Dated(t.Context())
 		if err := s.Bucket().WriteAll(ctx, "object", []byte("x"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if !got.Equal(date) {
-			t.Errorf("the answer's date is %v, want %v", got, date)
+		if !got().Equal(date) {
+			t.Errorf("the answer's date is %v, want %v", got(), date)
 		}
 		if late := s.Now().Sub(date); late < 0 || late > 5*time.Second {
 			t.Errorf("the store's time is %v after its last answer's", late)
 		}
-		got = time.Time{}
-		if _, err := s.Bucket().NewReader(ctx, "none", nil); !s.NoSuchKey(err) || !got.Equal(date) {
-			t.Errorf("the date of a 404 is %v, %v", got, err)
+		ctx, got = s.Dated(t.Context())
+		if _, err := s.Bucket().NewReader(ctx, "none", nil); !s.NoSuchKey(err) || !got().Equal(date) {
+			t.Errorf("the date of a 404 is %v, %v", got(), err)
 		}
 	}
 	// Only the call's own answer counts.
 	p.do.Store(nil)
-	var got time.Time
-	ended, end := context.WithCancel(bucket.WithDate(t.Context(), &got))
+	dated, got := s.Dated(t.Context())
+	ended, end := context.WithCancel(dated)
 	end()
-	if err := s.Bucket().WriteAll(ended, "object", []byte("x"), nil); err == nil || !got.IsZero() {
-		t.Errorf("a call without an answer has the date %v, %v", got, err)
+	if err := s.Bucket().WriteAll(ended, "object", []byte("x"), nil); err == nil || !got().IsZero() {
+		t.Errorf("a call without an answer has the date %v, %v", got(), err)
 	}
 	if s.Kind() != "s3" || !s.Shared() {
 		t.Errorf("kind %q, shared %v", s.Kind(), s.Shared())

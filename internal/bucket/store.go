@@ -55,6 +55,10 @@ type backend interface {
 	// Now is the store's time: on S3 the Date of its answers, carried forward by the machine's
 	// monotonic clock; else the machine's.
 	Now() time.Time
+	// Dated returns a context for one call, and a function that tells the store's time of its answer
+	// once the call has returned: on S3 the Date of that answer (of the last one, where there were
+	// several), zero where it had none; else the machine's time.
+	Dated(ctx context.Context) (context.Context, func() time.Time)
 	// Load returns an object and its version, a word that changes with the content.
 	Load(ctx context.Context, key string) (data []byte, version string, err error)
 	// Replace overwrites an object that still has a version, or with version "" creates it. It is

@@ -39,6 +39,8 @@
 //   - one per exchange that is being opened, bounded by openers, lookupSlots and the calls in progress;
 //   - one follower per exchange on a shared store, while someone waits for it (follow.go);
 //   - one trial of the storage, for at most trialTime, while someone waits for it (ready.go);
+//   - one that merges closed days, one exchange at a time, some minutes after Start and then once a day
+//     (compact.go);
 //   - those of the logs, see internal/eventlog.
 //
 // A waiter costs its caller's goroutine and nothing else.

@@ -119,7 +119,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
-	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) {
+	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) {
 		return errClosing()
 	}
 	return nil

@@ -105,11 +105,15 @@ func (l *Log) append(d decision) error {
 		if done, err := l.landed(d); done {
 			return err // a head check found what stands there
 		}
-		err := put(l.ctx, l.store, d.object.key, d.object.data)
+		date, err := put(l.ctx, l.store, d.object.key, d.object.data)
 		switch {
 		case err == nil:
 			l.took = time.Since(start)
-			return l.takePlace(d, d.object)
+			d.object.date = date
+			var settled bool
+			if settled, err = l.created(d); settled {
+				return err
+			}
 		case l.store.Fatal(err):
 			l.fail(err)
 			return ErrClosed
@@ -119,13 +123,8 @@ func (l *Log) append(d decision) error {
 		// "Exists" is no more than that: the object may be this commit, put there by an attempt of the
 		// SDK's own. Until it has been read a later refusal says nothing.
 		unknown = true
-		o, rerr := read(l.ctx, l.store, l.exchange, d.object.place, readTimeout)
-		switch {
-		case rerr == nil:
-			return l.takePlace(d, o)
-		case errors.Is(rerr, errCorrupt):
-			l.fail(rerr)
-			return ErrClosed
+		if settled, rerr := l.readBack(d); settled {
+			return rerr
 		}
 		wait = backoff(wait)
 		if time.Since(start)+wait > giveUp || pause(l.ctx, wait) != nil {
@@ -134,14 +133,63 @@ func (l *Log) append(d decision) error {
 	}
 }
 
-// put writes one attempt.
-func put(ctx context.Context, store Store, key string, data []byte) error {
+// put writes one attempt. It returns the store's time of the answer.
+func put(ctx context.Context, store Store, key string, data []byte) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
+	ctx, date := store.Dated(ctx)
 	if err := store.Bucket().WriteAll(ctx, key, data, createOnly()); err != nil {
-		return fmt.Errorf("write %s: %w", key, err)
+		return time.Time{}, fmt.Errorf("write %s: %w", key, err)
 	}
-	return nil
+	return date(), nil
+}
+
+// created settles an attempt that the store says was the one to create the object. In a day that was
+// merged before, that object is an orphan and counts for nothing: what became of d is what the merged day
+// says, which may hold an earlier attempt of it. Not settled: err says why it is unknown.
+func (l *Log) created(d decision) (settled bool, err error) {
+	if settled, err := l.fenced(d, d.object); settled || err != nil {
+		return settled, err
+	}
+	l.mu.Lock()
+	l.provedOpen(d.object.date)
+	l.mu.Unlock()
+	return true, l.takePlace(d, d.object)
+}
+
+// readBack settles an attempt by what stands at its position. Not settled: that is nothing, or could not
+// be found out.
+func (l *Log) readBack(d decision) (settled bool, err error) {
+	o, err := read(l.ctx, l.store, l.exchange, d.object.place, readTimeout)
+	switch {
+	case errors.Is(err, errCorrupt):
+		l.fail(err)
+		return true, ErrClosed
+	case err != nil:
+		return false, err
+	}
+	if settled, err := l.fenced(d, o); settled || err != nil {
+		return settled, err
+	}
+	return true, l.takePlace(d, o)
+}
+
+// fenced shows the fence an answer that o stands at d's position. It settles what became of d where the
+// answer does not count; false and no error: it counts.
+func (l *Log) fenced(d decision, o object) (settled bool, err error) {
+	err = l.fence(l.ctx, o.place, o.date)
+	switch {
+	case errors.Is(err, errVoid):
+		if o.events[0].ID == d.object.events[0].ID {
+			l.clearOrphan(o.place)
+		}
+		return l.landed(d)
+	case errors.Is(err, errPassed):
+		return l.landed(d)
+	case errors.Is(err, ErrClosed):
+		return true, ErrClosed
+	}
+	return false, err
 }
 
 // verdict tells what became of d once its position has been passed. l.mu must be held.

@@ -14,6 +14,9 @@
 //     (read.go, rule 5).
 //   - A position has one key: genesis fixes the first day, and day_closed the next (genesis.go, day.go, rules
 //     6 to 8).
+//   - An answer of the store counts only if the day it is about had not been merged when it was given
+//     (fence.go, rule 17). A day is merged as a whole or not at all, and its first object stays (compact.go,
+//     rules 16 and 18).
 //   - What others wrote is found by asking for the one key that comes next. A listing is never evidence
 //     (replay.go, follow.go, rule 9).
 //

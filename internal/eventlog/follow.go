@@ -72,7 +72,8 @@ func (l *Log) checkLoop() {
 }
 
 // follow applies commits until the store says that the next position is free: only that genuine answer
-// ends it, not the first commit found. A failing store is asked again for as long as a client may wait.
+// ends it, not the first commit found. No answer counts before the fence has let it pass. A failing store
+// is asked again for as long as a client may wait.
 func (l *Log) follow(ctx context.Context) error {
 	deadline := time.Now().Add(giveUp)
 	for wait := time.Duration(0); ; {
@@ -83,15 +84,27 @@ func (l *Log) follow(ctx context.Context) error {
 			return err
 		}
 		o, err := read(ctx, l.store, l.exchange, p, readTimeout)
+		free := errors.Is(err, errAbsent)
+		if err == nil || free {
+			err = l.fence(ctx, p, o.date)
+		}
 		switch {
+		case err == nil && free:
+			l.mu.Lock()
+			l.provedOpen(o.date)
+			l.mu.Unlock()
+			return nil
 		case err == nil:
 			if err := l.meet(o); err != nil {
 				return err
 			}
 			wait = 0
 			continue
-		case errors.Is(err, errAbsent):
-			return nil
+		case errors.Is(err, errVoid), errors.Is(err, errPassed):
+			wait = 0
+			continue
+		case errors.Is(err, ErrClosed):
+			return err
 		case errors.Is(err, errCorrupt):
 			l.fail(err)
 			return fmt.Errorf("%w: %w", ErrClosed, err)

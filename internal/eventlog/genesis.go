@@ -132,7 +132,7 @@ func encodeGenesis(exchange string, g genesis, now time.Time) ([]byte, error) {
 func putOnce(ctx context.Context, store Store, key string, data []byte) error {
 	deadline := time.Now().Add(giveUp)
 	for wait := backoff(0); ; wait = backoff(wait) {
-		err := put(ctx, store, key, data)
+		_, err := put(ctx, store, key, data)
 		if err == nil || store.Exists(err) || store.Definite(err) || store.Fatal(err) || time.Now().Add(wait).After(deadline) {
 			return err
 		}

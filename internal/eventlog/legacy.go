@@ -142,11 +142,11 @@ func readLegacy(ctx context.Context, store Store, exchange string, objects []lis
 	g.SetLimit(replayReaders)
 	for i, o := range objects {
 		g.Go(func() error {
-			data, err := readWhole(ctx, store, o.key, replayTimeout)
+			c, err := readWhole(ctx, store, o.key, replayTimeout)
 			if err != nil && !errors.Is(err, errAbsent) {
 				return err
 			}
-			found[i] = parseLegacy(data, exchange, o.key, func(line int, err error) {
+			found[i] = parseLegacy(c.data, exchange, o.key, func(line int, err error) {
 				log.Warn("a line of the original server can't be read", "key", o.key, "line", line, "error", err)
 			})
 			return nil

@@ -15,14 +15,17 @@ const (
 	// second or so; beyond it waiting only makes answers late.
 	maxQueue = 4096
 
-	// putTimeout bounds one attempt to write a commit, readTimeout one to read an object of the
-	// tail. giveUp bounds all attempts at one position together: a client is told within ten seconds
+	// putTimeout bounds one attempt to write a commit, readTimeout the wait for an object of the tail,
+	// to which slowestRead adds what a large one may take to come. giveUp bounds all attempts at one position together: a client is told within ten seconds
 	// that a write did not come through, whatever the store does.
 	putTimeout  = 5 * time.Second
 	readTimeout = 4 * time.Second
 	giveUp      = 8 * time.Second
-	// replayTimeout bounds reading one object at a start, where objects may be large.
+	// replayTimeout is readTimeout where nobody waits for an answer.
 	replayTimeout = 60 * time.Second
+	// slowestRead is how many bytes a second a store must bring. A merged day is many megabytes, and a
+	// replica that meets one in its tail must get past it.
+	slowestRead = 1 << 20
 
 	// maxLost bounds how often a batch may lose its position before its commands are told to come
 	// back: a replica far from its bucket can lose every race.
@@ -34,6 +37,20 @@ const (
 	// maxAhead is how far ahead of the store's time the log's day may be moved. One bad clock must not
 	// put a log into the year 2099 for good (storage rule 8).
 	maxAhead = 24 * time.Hour
+
+	// fenceAfter is how old the last proof that the log's day was open may be, at the store's time of an
+	// answer, for the answer to be used without reading the day's first object (fence.go). A day is merged
+	// a day or more after its end, so this is far too early rather than too late.
+	fenceAfter = 6 * time.Hour
+
+	// mergeAfter is how old, by the store, the end of a day must be for the day to be merged. It must be well
+	// above fenceAfter, and long enough that nobody but a sleeper meets a merge.
+	mergeAfter = 24 * time.Hour
+	// maxMerged bounds the bytes of a merged day, which a reader and the one who merges hold in memory.
+	maxMerged = 64 << 20
+	// mergeTimeout bounds writing a merged day, mergeDeletes how many objects are deleted at once after it.
+	mergeTimeout = 5 * time.Minute
+	mergeDeletes = 8
 
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
 	// work for a processor.

@@ -91,6 +91,7 @@ type Log struct {
 	failed  error               // set once; nothing is decided or proved any more
 	own     map[string]struct{} // first event ids of every attempt of ours at the next position
 	won     string              // the one of them that was last found in the log
+	open    time.Time           // when, by the store, the log's day was last proved open (fence.go)
 	met     time.Time           // when a commit of another writer was last met
 	running *headCheck
 	waiting *headCheck
@@ -111,6 +112,11 @@ type head struct {
 
 func (h head) place(exchange string) place {
 	return place{day: h.day, seq: h.next, key: positionKey(exchange, h.day, h.next)}
+}
+
+// firstPlace is where the day of the next position begins.
+func (h head) firstPlace(exchange string) place {
+	return place{day: h.day, seq: h.dayFirst, key: positionKey(exchange, h.day, h.dayFirst)}
 }
 
 // Open reads the log of exchange from the start and feeds it to m, with the head checked at the

@@ -14,55 +14,71 @@ var errAbsent = errors.New("no such object")
 // errCorrupt: what stands at a position can't be a commit of this log.
 var errCorrupt = errors.New("the log is damaged")
 
+// content is what the store answered about a key.
+type content struct {
+	data []byte
+	mod  time.Time // when the object was written
+	date time.Time // the store's time of the answer, also of "no such key"; zero where it did not say
+}
+
 // object is one object of the log, read whole and decoded.
 type object struct {
 	place
-	events []Event
-	data   []byte // the lines, as they are in the store
+	content // the lines, as they are in the store
+	events  []Event
 }
 
 func (o object) first() int64 { return o.events[0].Seq }
 func (o object) last() int64  { return o.events[len(o.events)-1].Seq }
 
+// closes reports whether the object ends its day.
+func (o object) closes() bool { return o.events[len(o.events)-1].Type == typeDayClosed }
+
 // read reads the object at a position. A read counts only if it brought as many bytes as the object
 // has and ends in LF: a cut answer must never pass for a shorter commit (storage rule 5). errAbsent
-// means that the position is free, which only the store's own "no such key" says.
+// means that the position is free, which only the store's own "no such key" says; the object then
+// carries the date of that answer.
 func read(ctx context.Context, store Store, exchange string, p place, timeout time.Duration) (object, error) {
-	data, err := readWhole(ctx, store, p.key, timeout)
+	c, err := readWhole(ctx, store, p.key, timeout)
+	o := object{place: p, content: c}
 	if err != nil {
-		return object{}, err
+		return o, err
 	}
-	if len(data) == 0 || data[len(data)-1] != '\n' {
-		return object{}, fmt.Errorf("read %s: %w: it does not end in a line feed", p.key, errCorrupt)
+	if len(c.data) == 0 || c.data[len(c.data)-1] != '\n' {
+		return o, fmt.Errorf("read %s: %w: it does not end in a line feed", p.key, errCorrupt)
 	}
-	events, err := parseObject(data, exchange)
-	if err != nil {
-		return object{}, fmt.Errorf("read %s: %w: %w", p.key, errCorrupt, err)
+	if o.events, err = parseObject(c.data, exchange); err != nil {
+		return o, fmt.Errorf("read %s: %w: %w", p.key, errCorrupt, err)
 	}
-	if events[0].Seq != p.seq {
-		return object{}, fmt.Errorf("read %s: %w: it begins with seq %d", p.key, errCorrupt, events[0].Seq)
+	if o.first() != p.seq {
+		return o, fmt.Errorf("read %s: %w: it begins with seq %d", p.key, errCorrupt, o.first())
 	}
-	return object{place: p, events: events, data: data}, nil
+	return o, nil
 }
 
-// readWhole returns the object's bytes, all of them or an error.
-func readWhole(ctx context.Context, store Store, key string, timeout time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// readWhole returns all of an object, or an error. It waits timeout for the store's answer, and then as
+// long again and as the object's size allows (slowestRead) for its bytes.
+func readWhole(ctx context.Context, store Store, key string, timeout time.Duration) (content, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+	defer late.Stop()
+	ctx, date := store.Dated(ctx)
 	r, err := store.Bucket().NewReader(ctx, key, nil)
 	if err != nil {
 		if store.NoSuchKey(err) {
-			return nil, errAbsent
+			return content{date: date()}, errAbsent
 		}
-		return nil, fmt.Errorf("read %s: %w", key, err)
+		return content{}, fmt.Errorf("read %s: %w", key, err)
 	}
 	defer r.Close()
-	data := make([]byte, r.Size())
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
+	late.Reset(timeout + time.Duration(r.Size())*time.Second/slowestRead)
+	c := content{data: make([]byte, r.Size()), mod: r.ModTime(), date: date()}
+	if _, err := io.ReadFull(r, c.data); err != nil {
+		return content{}, fmt.Errorf("read %s: %w", key, err)
 	}
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("read %s: longer than its size of %d bytes (%w)", key, len(data), err)
+		return content{}, fmt.Errorf("read %s: longer than its size of %d bytes (%w)", key, len(c.data), err)
 	}
-	return data, nil
+	return c, nil
 }

@@ -28,46 +28,81 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 	if g.Format != format {
 		l.readOnly = fmt.Errorf("%w: it is %d, this version writes %d", ErrFormat, g.Format, format)
 	}
+	if err := l.walk(ctx, positions, func(object) {}); err != nil {
+		return err
+	}
+	if n := len(positions); n > 0 && positions[n-1].seq >= l.head.next {
+		return fmt.Errorf("%w: position %d in %s is missing, and %d exists", errCorrupt, l.head.next, l.head.day, positions[n-1].seq)
+	}
+	return nil
+}
+
+// walk applies commit after commit from the head on, up to the first position that is free. visit sees each
+// object before it is applied; the first of a merged day may come a second time, with more in it.
+//
+// Reading a day takes its time, and a merge may come in between: then a position that is free, or one that is
+// not, says nothing (storage rule 17). So before a day is left, and before a free position counts, the day's
+// first object is read once more. A merged day is one object, and costs nothing more.
+func (l *Log) walk(ctx context.Context, positions []place, visit func(object)) error {
 	ahead := l.fetchAhead(ctx, positions)
 	defer ahead.stop()
+	var today []Event // the first of each object applied of this day
 	for {
-		o, err := ahead.read(l.head.place(l.exchange))
-		if errors.Is(err, errAbsent) {
-			var more bool
-			if o, more, err = l.atGap(ctx, ahead.last); !more && err == nil {
-				return nil
-			}
-		}
-		if err != nil {
+		p := l.head.place(l.exchange)
+		o, err := ahead.read(p)
+		free := errors.Is(err, errAbsent)
+		if err != nil && !free {
 			return err
 		}
+		if p.seq != l.head.dayFirst && (free || o.closes()) {
+			merged, err := l.mergedSince(ctx, p, today)
+			if err != nil {
+				return err
+			}
+			if merged.events != nil {
+				o, free = merged, false
+			}
+		}
+		if free {
+			l.mu.Lock()
+			l.provedOpen(o.date)
+			l.mu.Unlock()
+			return nil
+		}
+		visit(o)
+		today = append(today, o.events[0])
 		l.mu.Lock()
 		_, err = l.apply(o)
 		l.mu.Unlock()
 		if err != nil {
 			return err
 		}
+		if l.head.day != p.day {
+			today = nil
+		}
 	}
 }
 
-// atGap is asked when the next position is free. Either that is the head, or a merge has put it into
-// its day's first object, which is then returned. last is the highest seq that the listing showed: where
-// it is past the gap, and the day's first object does not fill that, the log has a hole.
-func (l *Log) atGap(ctx context.Context, last int64) (object, bool, error) {
-	if last < l.head.next {
-		return object{}, false, nil
+// mergedSince returns the first object of the log's day if position p has been merged into it since the
+// walk came into that day, and no object if not: then all that was read of the day is genuine. It is an
+// error if what was applied of the day is not what the merge found there.
+func (l *Log) mergedSince(ctx context.Context, p place, applied []Event) (object, error) {
+	first := l.head.firstPlace(l.exchange)
+	o, err := read(ctx, l.store, l.exchange, first, replayTimeout)
+	switch {
+	case errors.Is(err, errAbsent):
+		return object{}, fmt.Errorf("%w: %s, the first of its day, is gone", errCorrupt, first.key)
+	case err != nil:
+		return object{}, err
+	case o.last() < p.seq:
+		return object{}, nil
 	}
-	if l.head.next != l.head.dayFirst {
-		first := place{day: l.head.day, seq: l.head.dayFirst, key: positionKey(l.exchange, l.head.day, l.head.dayFirst)}
-		o, err := read(ctx, l.store, l.exchange, first, replayTimeout)
-		if err != nil {
-			return object{}, false, err
-		}
-		if o.last() >= l.head.next {
-			return o, true, nil
+	for _, e := range applied {
+		if o.events[e.Seq-first.seq].ID != e.ID {
+			return object{}, fmt.Errorf("%s was merged while it was read, and seq %d was read wrongly; read again", first.day, e.Seq)
 		}
 	}
-	return object{}, false, fmt.Errorf("%w: position %d in %s is missing, and %d exists", errCorrupt, l.head.next, l.head.day, last)
+	return o, nil
 }
 
 // fetched is an object on its way: done is closed when obj and err are set.
@@ -86,14 +121,10 @@ type readAhead struct {
 	todo   []place // in log order, not yet asked for
 	inair  map[string]*fetched
 	order  []place // of inair
-	last   int64   // highest seq in the listing
 }
 
 func (l *Log) fetchAhead(ctx context.Context, positions []place) *readAhead {
 	a := &readAhead{l: l, todo: positions, inair: map[string]*fetched{}}
-	if len(positions) > 0 {
-		a.last = positions[len(positions)-1].seq
-	}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }

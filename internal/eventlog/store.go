@@ -36,6 +36,10 @@ type Store interface {
 	// Now is the store's time where it has a clock (S3: its Date headers carried forward by the
 	// local monotonic clock), the machine's where it has none.
 	Now() time.Time
+	// Dated returns a context for one call of the bucket, and a function that says, once the call has
+	// returned, what time it was at the store when it gave its answer: on S3 the Date of that very
+	// answer, however long ago that was. The zero time where the answer did not say.
+	Dated(ctx context.Context) (context.Context, func() time.Time)
 	// Shared reports whether other processes may write to the bucket (S3, R2) or this process is
 	// its only one (a locked directory, memory).
 	Shared() bool

@@ -18,6 +18,7 @@ type Store interface {
 	Definite(err error) bool
 	Fatal(err error) bool
 	Now() time.Time
+	Dated(ctx context.Context) (context.Context, func() time.Time)
 	Shared() bool
 	Settle(ctx context.Context, key string) error
 	Load(ctx context.Context, key string) (data []byte, version string, err error)

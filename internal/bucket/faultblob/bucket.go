@@ -15,6 +15,7 @@ type Bucket struct {
 	objects map[string]object
 	keys    []string // sorted
 	broken  []string
+	merges  bool // allowed
 }
 
 type object struct {
@@ -25,7 +26,7 @@ type object struct {
 // New returns an empty bucket.
 func New() *Bucket { return &Bucket{objects: map[string]object{}} }
 
-// Broken returns the rules broken so far: an object of a log was overwritten or deleted.
+// Broken returns the rules broken so far: an object of a log was overwritten or deleted (but see AllowMerges).
 func (b *Bucket) Broken() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +82,7 @@ func (b *Bucket) create(key string, data []byte) bool {
 func (b *Bucket) overwrite(key string, data []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.objects[key]; ok && strings.HasPrefix(key, "events/") {
+	if _, ok := b.objects[key]; ok && strings.HasPrefix(key, "events/") && !b.mayOverwrite(key, data) {
 		b.broken = append(b.broken, "overwritten: "+key)
 	}
 	b.set(key, data)
@@ -93,7 +94,7 @@ func (b *Bucket) remove(key string) bool {
 	if _, ok := b.objects[key]; !ok {
 		return false
 	}
-	if strings.HasPrefix(key, "events/") {
+	if strings.HasPrefix(key, "events/") && !b.mayDelete(key) {
 		b.broken = append(b.broken, "deleted: "+key)
 	}
 	b.unset(key)

@@ -102,6 +102,7 @@ func (d driverBucket) NewRangeReader(ctx context.Context, key string, offset, le
 	d.s.bucket.mu.Lock()
 	o, ok := d.s.bucket.objects[key]
 	d.s.bucket.mu.Unlock()
+	carriedOut(ctx)
 	d.s.answer(ctx, op)
 	if !ok {
 		return nil, errNoSuchKey

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -143,6 +144,7 @@ func (s *Store) write(ctx context.Context, op Op, do func() error) error {
 		return errCut
 	}
 	err := do()
+	carriedOut(ctx)
 	s.answer(ctx, op)
 	switch {
 	case f == Lose:
@@ -177,6 +179,28 @@ func (s *Store) Fatal(err error) bool { return s.is(err, errFatal) }
 
 // Changed reports a Replace that met another version.
 func (s *Store) Changed(err error) bool { return s.is(err, errChanged) }
+
+type dateKey struct{}
+
+// Dated tells when a call was carried out. That is the time of the bucket, by which objects have their
+// ages, whatever SetClock has made of the view's.
+func (s *Store) Dated(ctx context.Context) (context.Context, func() time.Time) {
+	date := new(atomic.Pointer[time.Time])
+	return context.WithValue(ctx, dateKey{}, date), func() time.Time {
+		if t := date.Load(); t != nil {
+			return *t
+		}
+		return time.Time{}
+	}
+}
+
+// carriedOut notes the time of an answer for who asked with Dated.
+func carriedOut(ctx context.Context) {
+	if date, ok := ctx.Value(dateKey{}).(*atomic.Pointer[time.Time]); ok {
+		now := time.Now()
+		date.Store(&now)
+	}
+}
 
 // Now is the time by the store's clock.
 func (s *Store) Now() time.Time {

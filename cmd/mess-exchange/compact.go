@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+)
+
+// compact merges the closed days of every log in the storage and prints a line for each. A server does so
+// by itself; this is for a directory that no server has open, whose lock it takes, and for a bucket, where
+// servers may run meanwhile. What it does is safe to be killed at any moment.
+func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
+	store, err := c.openStore(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	ids, err := engine.Exchanges(ctx, store, nil)
+	if err != nil {
+		return err
+	}
+	days := 0
+	for _, id := range ids {
+		r, err := eventlog.Compact(ctx, store, id)
+		days += len(r.Days)
+		for _, d := range r.Days {
+			fmt.Fprintf(stdout, "%s: merged %s: %d bytes, %d objects deleted\n", id, d.Day, d.Bytes, d.Deleted)
+		}
+		for _, kept := range r.Kept {
+			fmt.Fprintf(stdout, "%s: left as it is: %s\n", id, kept)
+		}
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+			return fmt.Errorf("compact %s: %w", id, err)
+		}
+	}
+	fmt.Fprintf(stdout, "ok: %d days merged in %d exchanges\n", days, len(ids))
+	return nil
+}

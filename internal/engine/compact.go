@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+)
+
+const (
+	// compactAfter is how long after its start an engine first looks for days to merge, compactEvery how
+	// long after that it looks again. Up to compactSpread is added by chance to each, so that replicas that
+	// started together do not do the same work together. That would cost requests and break nothing.
+	compactAfter  = 5 * time.Minute
+	compactEvery  = 24 * time.Hour
+	compactSpread = 30 * time.Minute
+)
+
+// compactLoop merges closed days of the open exchanges, one exchange after the other, each at most once a
+// day, until the engine closes. The engine owns its goroutine: Start begins it, and Close ends it in the
+// middle of a merge if need be, which the next one finishes.
+//
+// Only open exchanges are looked at: the log of one that is being opened on a directory is read without
+// regard to merges by the same process.
+func (e *Engine) compactLoop() {
+	for wait := compactAfter; ; wait = compactEvery {
+		select {
+		case <-e.closing:
+			return
+		case <-time.After(wait + rand.N(compactSpread)):
+		}
+		all := e.running()
+		slices.SortFunc(all, func(a, b *running) int { return cmp.Compare(a.id, b.id) })
+		for _, x := range all {
+			select {
+			case <-e.closing:
+				return
+			default:
+				x.compact()
+			}
+		}
+	}
+}
+
+// compact merges what can be merged of one exchange. Nobody waits for it, so what fails is only said.
+func (x *running) compact() {
+	e := x.engine
+	began := time.Now()
+	c, err := eventlog.Compact(e.life, e.store, x.id)
+	for _, d := range c.Days {
+		x.logger.Info("a day was merged into one object", "day", d.Day, "bytes", d.Bytes, "deleted", d.Deleted, "took", time.Since(began).Round(time.Millisecond).String())
+	}
+	for _, kept := range c.Kept {
+		x.logger.Warn("a closed day can't be merged", "reason", kept)
+	}
+	switch {
+	case err == nil, e.life.Err() != nil:
+	case e.store.Fatal(err):
+		e.die(err)
+	default:
+		x.logger.Warn("closed days could not be merged; trying again tomorrow", "error", err)
+	}
+}

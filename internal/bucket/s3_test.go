@@ -269,3 +269,22 @@ func TestS3Date(t *testing.T) {
 		t.Errorf("kind %q, shared %v", s.Kind(), s.Shared())
 	}
 }
+
+// Ensure that an object too large for one PutObject replaces a small one whole: a merged day may be up to
+// 64 MiB, and is uploaded in parts.
+func TestS3LargeOverwrite(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	s := mustOpen(t, bucket.Config{Type: "s3", S3: config(server, server.NewBucket(t))})
+	ctx := t.Context()
+	large := bytes.Repeat([]byte("0123456789abcdef"), 40<<20/16)
+	for _, data := range [][]byte{[]byte("small\n"), large} {
+		if err := s.Bucket().WriteAll(ctx, "events/day", data, nil); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Bucket().ReadAll(ctx, "events/day")
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("wrote %d bytes, read %d: %v", len(data), len(got), err)
+		}
+	}
+}

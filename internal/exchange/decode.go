@@ -194,7 +194,7 @@ func (d *decoder) threads(t *table) {
 
 // entry reads the texts of a thread and puts them into the table. It returns a slot with their place,
 // and the hash of the ref.
-func (d *decoder) entry(t *table) (slot, uint32) {
+func (d *decoder) entry(t *table) (slot, uint64) {
 	size := d.number()
 	d.scratch = d.bytes(binary.AppendUvarint(d.scratch[:0], size), size)
 	if d.err != nil {
@@ -216,12 +216,13 @@ func (d *decoder) entry(t *table) (slot, uint32) {
 }
 
 func (d *decoder) messages(t *table, number uint32) {
-	var at At
 	for count := d.number(); count > 0 && d.err == nil; count-- {
-		if _, err := io.ReadFull(d.r, at[:]); err != nil {
+		b, err := d.r.Peek(len(At{}))
+		if err != nil {
 			d.short(err)
 			return
 		}
-		t.say(number, at)
+		t.say(number, At(b))
+		_, _ = d.r.Discard(len(b)) // was peeked at
 	}
 }

@@ -43,7 +43,7 @@
 //   - text.go: refs and intents stand one after the other in chunks. What is read is a part of a chunk, and
 //     no copy.
 //   - names.go: the words that threads have in common are numbers. There are as many as events have used.
-//   - order.go: the lists are links between slots. table.go: the index finds a slot by the hash of its ref.
+//   - order.go: the lists are links between slots. index.go: a slot is found by the hash of its ref.
 //   - fork.go: what a fork changed lies beside its base as it is shown, in plain maps.
 //
 // Freeze copies lists of pages, not pages. Each page has the epoch in which it was last copied, and a page

@@ -37,13 +37,16 @@ func (s *State) Thread(ref string) (Thread, bool) {
 // Threads returns threads, the last updated first. Cost: the threads returned (and in a fork, those
 // changed in it).
 func (s *State) Threads(f Filter) []Thread {
-	list := []Thread{}
+	list := make([]Thread, 0, min(max(f.Limit, 0), mostRoom))
 	s.each(canonical(f.Status), func(t Thread) bool {
 		list = append(list, t)
 		return len(list) != f.Limit
 	})
 	return list
 }
+
+// mostRoom is for how many threads room is made at once, since there may be fewer than the limit.
+const mostRoom = 128
 
 // each yields the threads of a status ("" for all) in the order of lists, until yield returns false.
 // What a fork changed is newer than all of its base.

@@ -15,7 +15,6 @@ type slot struct {
 	executor         uint32
 	priority         uint32
 	links            [2]link // its place in the list of all, and in that of its status
-	same             uint32  // the next thread whose ref has the same hash
 	message          uint32  // its last message
 	messages         uint32
 }
@@ -40,8 +39,7 @@ type table struct {
 	messages pages[said]
 	texts    arena
 	names    names
-	index    map[uint32]uint32 // hash of a ref → the last thread added with that hash; the others follow by slot.same
-	seed     maphash.Seed      // so that nobody can choose refs with one hash; shows in nothing
+	index    index
 	recent   ends
 	byStatus map[uint32]ends // by the number of its name; no empty ones, since old data may hold any number of statuses
 	scratch  []byte
@@ -50,7 +48,7 @@ type table struct {
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
-		index: map[uint32]uint32{}, seed: maphash.MakeSeed(), byStatus: map[uint32]ends{},
+		index: newIndex(), byStatus: map[uint32]ends{},
 	}
 	t.slots.add(slot{}) // 0 is none
 	t.messages.add(said{})
@@ -58,21 +56,15 @@ func newTable() *table {
 }
 
 // find returns the number of a thread, 0 for none, and the hash of its ref.
-func (t *table) find(ref string) (number, hash uint32) {
-	hash = uint32(maphash.String(t.seed, ref))
-	for number = t.index[hash]; number != 0 && t.ref(number) != ref; {
-		number = t.slots.at(number).same
-	}
-	return number, hash
+func (t *table) find(ref string) (number uint32, hash uint64) {
+	hash = maphash.String(t.index.seed, ref)
+	return t.index.find(hash, func(n uint32) bool { return t.ref(n) == ref }), hash
 }
 
 // findBytes is find for a ref that is no string yet.
-func (t *table) findBytes(ref []byte) (number, hash uint32) {
-	hash = uint32(maphash.Bytes(t.seed, ref)) // the same as of the string
-	for number = t.index[hash]; number != 0 && t.ref(number) != string(ref); {
-		number = t.slots.at(number).same
-	}
-	return number, hash
+func (t *table) findBytes(ref []byte) (number uint32, hash uint64) {
+	hash = maphash.Bytes(t.index.seed, ref) // the same as of the string
+	return t.index.find(hash, func(n uint32) bool { return t.ref(n) == string(ref) }), hash
 }
 
 func (t *table) ref(number uint32) string { return t.texts.ref(t.slots.at(number).text) }
@@ -132,10 +124,9 @@ func (t *table) trim() {
 }
 
 // add appends a thread that is not in the table, as the newest. hash is that of its ref.
-func (t *table) add(s slot, hash uint32) uint32 {
-	s.same = t.index[hash]
+func (t *table) add(s slot, hash uint64) uint32 {
 	number := t.slots.add(s)
-	t.index[hash] = number
+	t.index.add(hash, number)
 	t.push(&t.recent, ofAll, number)
 	t.enterStatus(number)
 	return number

@@ -166,7 +166,7 @@ func (d *decoder) executors(r *register) {
 			d.fail("a key hash is not its executor's")
 			return
 		}
-		r.keys[e.KeyHash] = e.ID
+		r.keys[e.KeyHash] = owner{id: e.ID}
 	}
 }
 

@@ -12,19 +12,18 @@ import (
 // the same in every way. same tells whether two places hold the same event: they may be of a log before
 // and after something in it was moved.
 func Difference(a, b *State, same func(a, b At) bool) string {
-	for _, differ := range []func(a, b *State) string{differentState, differentExecutors, differentActors} {
-		if d := differ(a, b); d != "" {
+	for _, differ := range []func() string{
+		func() string { return differs("", "read-only since", a.readOnly, b.readOnly) },
+		func() string { return differentExecutors(a, b) },
+		func() string { return differentThreads(a, b, same) },
+		func() string { return differentLists(a, b) },
+		func() string { return differentActors(a, b) },
+	} {
+		if d := differ(); d != "" {
 			return d
 		}
 	}
-	if d := differentThreads(a, b, same); d != "" {
-		return d
-	}
-	return differentLists(a, b)
-}
-
-func differentState(a, b *State) string {
-	return differs("", "read-only since", a.readOnly, b.readOnly)
+	return ""
 }
 
 // differs compares one value of two states.

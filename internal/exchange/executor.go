@@ -21,9 +21,15 @@ type Executor struct {
 // are first needed, because most forks need none.
 type register struct {
 	executors map[string]*Executor
-	ids       []string          // in the order of registration
-	keys      map[string]string // key hash → executor id; an entry counts while that executor has that hash
-	shared    bool              // a frozen copy has the same maps
+	ids       []string         // in the order of registration
+	keys      map[string]owner // by the hash of the key
+	shared    bool             // a frozen copy has the same maps
+}
+
+// owner is whose a key is. In a fork it may be nobody's any more that in its base is somebody's.
+type owner struct {
+	id     string
+	nobody bool
 }
 
 // own makes the maps ready to be changed. Executors change rarely, so they are copied as a whole at the
@@ -33,13 +39,14 @@ func (r *register) own() {
 		r.executors, r.keys, r.shared = maps.Clone(r.executors), maps.Clone(r.keys), false
 	}
 	if r.executors == nil {
-		r.executors, r.keys = map[string]*Executor{}, map[string]string{}
+		r.executors, r.keys = map[string]*Executor{}, map[string]owner{}
 	}
 }
 
 // opens reports whether the executor is the one whose key has its hash.
 func (r *register) opens(e *Executor) bool {
-	return e.KeyHash != "" && r.keys[e.KeyHash] == e.ID
+	o, ok := r.keys[e.KeyHash]
+	return ok && o.id == e.ID
 }
 
 // Executor returns the executor with that id.
@@ -54,15 +61,21 @@ func (s *State) Executor(id string) (*Executor, bool) {
 
 // ExecutorByKeyHash returns whose API key has that hash.
 func (s *State) ExecutorByKeyHash(hash string) (*Executor, bool) {
-	for level := s; level != nil; level = level.base {
-		if id, ok := level.register.keys[hash]; ok {
-			// The entry of a base is out of date where a fork gave its executor another key.
-			if e, ok := s.Executor(id); ok && e.hasKey(hash) {
-				return e, true
-			}
+	if id, ok := s.ownerOf(hash); ok {
+		if e, ok := s.Executor(id); ok && e.hasKey(hash) {
+			return e, true
 		}
 	}
 	return nil, false
+}
+
+func (s *State) ownerOf(hash string) (id string, ok bool) {
+	for ; s != nil; s = s.base {
+		if o, ok := s.register.keys[hash]; ok {
+			return o.id, !o.nobody
+		}
+	}
+	return "", false
 }
 
 func (e *Executor) hasKey(hash string) bool {
@@ -93,12 +106,24 @@ func (s *State) putExecutor(e *Executor) {
 	before, known := s.Executor(e.ID)
 	if !known {
 		r.ids = append(r.ids, e.ID)
-	} else if before.KeyHash != e.KeyHash && r.keys[before.KeyHash] == e.ID {
-		delete(r.keys, before.KeyHash)
+	} else if before.KeyHash != e.KeyHash {
+		s.giveUp(before)
 	}
 	r.executors[e.ID] = e
 	// Two profiles of the original server may hold one hash (a copied file): it stays the first one's.
-	if _, taken := s.ExecutorByKeyHash(e.KeyHash); !taken && e.KeyHash != "" {
-		r.keys[e.KeyHash] = e.ID
+	if _, taken := s.ownerOf(e.KeyHash); !taken && e.KeyHash != "" {
+		r.keys[e.KeyHash] = owner{id: e.ID}
+	}
+}
+
+// giveUp makes the key of an executor nobody's, if it is this one's.
+func (s *State) giveUp(e *Executor) {
+	if id, ok := s.ownerOf(e.KeyHash); !ok || id != e.ID {
+		return
+	}
+	if s.base == nil {
+		delete(s.register.keys, e.KeyHash)
+	} else {
+		s.register.keys[e.KeyHash] = owner{nobody: true}
 	}
 }

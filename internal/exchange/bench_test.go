@@ -95,81 +95,102 @@ func BenchmarkBytesPerThread(b *testing.B) {
 
 func BenchmarkMillion(b *testing.B) {
 	c := newCrowd(million, 1)
-	b.Run("Apply", func(b *testing.B) {
-		refs := make([]string, 1000)
-		for i := range refs {
-			refs[i] = crowdRef(i * 997)
+	for _, one := range []struct {
+		name string
+		run  func(*testing.B, *crowd)
+	}{
+		{"Apply", benchApply}, {"Thread", benchThread}, {"Threads100", benchThreads}, {"Fork", benchFork}, {"Freeze", benchFreeze},
+		{"ApplyAfterFreeze", benchApplyAfterFreeze}, {"Encode", benchEncode}, {"Decode", benchDecode},
+	} {
+		b.Run(one.name, func(b *testing.B) {
+			b.ReportAllocs()
+			one.run(b, c)
+		})
+	}
+}
+
+// someRefs are spread over all threads.
+func someRefs() []string {
+	refs := make([]string, 10000)
+	for i := range refs {
+		refs[i] = crowdRef(i * 97)
+	}
+	return refs
+}
+
+const aMessage = `{"mess":[{"reply":{}}]}`
+
+func benchApply(b *testing.B, c *crowd) {
+	refs := someRefs()
+	for i := range b.N {
+		c.apply(exchange.MessageAdded, refs[i%len(refs)], "executor-7", aMessage)
+	}
+}
+
+func benchThread(b *testing.B, c *crowd) {
+	refs := someRefs()
+	for i := range b.N {
+		if t, ok := c.state.Thread(refs[i%len(refs)]); !ok || t.Messages == 0 {
+			b.Fatal("no such thread")
 		}
-		b.ReportAllocs()
-		for i := range b.N {
-			c.apply(exchange.MessageAdded, refs[i%len(refs)], "executor-7", `{"mess":[{"reply":{}}]}`)
+	}
+}
+
+func benchThreads(b *testing.B, c *crowd) {
+	for range b.N {
+		if len(c.state.Threads(exchange.Filter{Limit: 100})) != 100 {
+			b.Fatal("not 100 threads")
 		}
-	})
-	b.Run("Thread", func(b *testing.B) {
-		refs := make([]string, 10000)
-		for i := range refs {
-			refs[i] = crowdRef(i * 97)
+	}
+}
+
+// benchFork makes a fork with one event in it, which is what most batches are.
+func benchFork(b *testing.B, c *crowd) {
+	refs := someRefs()
+	for i := range b.N {
+		f := c.state.Fork()
+		f.Apply(exchange.Event{Seq: 1, TS: c.ts, Thread: refs[i%len(refs)], Type: exchange.MessageAdded, Actor: "executor-7", Payload: json.RawMessage(aMessage)})
+	}
+}
+
+func benchFreeze(b *testing.B, c *crowd) {
+	for range b.N {
+		c.state.Freeze()
+	}
+}
+
+// benchApplyAfterFreeze is the worst case: every page that the event changes is copied first.
+func benchApplyAfterFreeze(b *testing.B, c *crowd) {
+	refs := someRefs()
+	for i := range b.N {
+		b.StopTimer()
+		f := c.state.Freeze()
+		b.StartTimer()
+		c.apply(exchange.MessageAdded, refs[i%len(refs)], "executor-7", aMessage)
+		runtime.KeepAlive(f)
+	}
+}
+
+func benchEncode(b *testing.B, c *crowd) {
+	f := c.state.Freeze()
+	for range b.N {
+		if err := f.Encode(io.Discard); err != nil {
+			b.Fatal(err)
 		}
-		b.ReportAllocs()
-		for i := range b.N {
-			if t, ok := c.state.Thread(refs[i%len(refs)]); !ok || t.Messages == 0 {
-				b.Fatal("no such thread")
-			}
-		}
-	})
-	b.Run("Threads100", func(b *testing.B) {
-		b.ReportAllocs()
-		for range b.N {
-			if len(c.state.Threads(exchange.Filter{Limit: 100})) != 100 {
-				b.Fatal("not 100 threads")
-			}
-		}
-	})
-	b.Run("Fork", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := range b.N {
-			f := c.state.Fork()
-			f.Apply(exchange.Event{Seq: 1, TS: c.ts, Thread: crowdRef(i % million), Type: exchange.MessageAdded, Actor: "executor-7", Payload: json.RawMessage(`{"mess":[]}`)})
-		}
-	})
-	b.Run("Freeze", func(b *testing.B) {
-		b.ReportAllocs()
-		for range b.N {
-			c.state.Freeze()
-		}
-	})
-	b.Run("ApplyAfterFreeze", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := range b.N {
-			b.StopTimer()
-			f := c.state.Freeze()
-			b.StartTimer()
-			c.apply(exchange.MessageAdded, crowdRef(i*997%million), "executor-7", `{"mess":[{"reply":{}}]}`)
-			runtime.KeepAlive(f)
-		}
-	})
+	}
+}
+
+func benchDecode(b *testing.B, c *crowd) {
 	var encoded bytes.Buffer
 	if err := c.state.Freeze().Encode(&encoded); err != nil {
 		b.Fatal(err)
 	}
-	b.Run("Encode", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(encoded.Len()))
-		f := c.state.Freeze()
-		for range b.N {
-			if err := f.Encode(io.Discard); err != nil {
-				b.Fatal(err)
-			}
+	b.SetBytes(int64(encoded.Len()))
+	b.ResetTimer()
+	for range b.N {
+		if _, err := exchange.Decode(bytes.NewReader(encoded.Bytes())); err != nil {
+			b.Fatal(err)
 		}
-	})
-	b.Run("Decode", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(encoded.Len()))
-		for range b.N {
-			if _, err := exchange.Decode(bytes.NewReader(encoded.Bytes())); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.ReportMetric(float64(encoded.Len())/million, "B/thread")
-	})
+	}
+	b.ReportMetric(float64(encoded.Len())/million, "B/thread")
 }

@@ -252,7 +252,7 @@ func facts(seed int64, n, refs int) []fact {
 			f.Thread = fmt.Sprintf("2026-02-01-N%d", i) // this server makes none twice
 		}
 		f.intent = strings.Repeat(pick("look", "ä", "see"), 1<<r.Intn(6))
-		if r.Intn(50) == 0 {
+		if r.Intn(150) == 0 {
 			f.intent = strings.Repeat(pick("1 ", "2 "), 1<<(10+r.Intn(8))) // a chunk takes 64 KiB
 		}
 		f.priority = pick("", "normal", "urgent", "odd priority")
@@ -268,11 +268,11 @@ func facts(seed int64, n, refs int) []fact {
 
 // sizes are of histories: short ones, long lives of few threads, and many threads, which fill several
 // pages and chunks.
-var sizes = []struct{ events, refs int }{{30, 3}, {400, 10}, {400, 10}, {1000, 300}, {4000, 2000}}
+var sizes = []struct{ events, refs int }{{30, 3}, {400, 10}, {400, 10}, {800, 300}, {2400, 1500}}
 
 // Whatever the events are, a state shows what the model says, and so does a fork at any moment of it.
 func TestStateIsWhatTheModelSays(t *testing.T) {
-	for seed := range int64(30) {
+	for seed := range int64(20) {
 		size := sizes[seed%int64(len(sizes))]
 		s, m := exchange.New(), newModel()
 		all := facts(seed, size.events, size.refs)

@@ -50,7 +50,7 @@ func TestFrozenStateIsThatOfItsMoment(t *testing.T) {
 		events int
 		frozen *exchange.Frozen
 	}
-	for seed := range int64(20) {
+	for seed := range int64(10) {
 		size := sizes[seed%int64(len(sizes))]
 		all := facts(1000+seed, size.events, size.refs)
 		r := rand.New(rand.NewSource(seed))
@@ -94,9 +94,9 @@ func TestFrozenStateIsThatOfItsMoment(t *testing.T) {
 
 // Encode needs no lock beside Apply, queries and forks. The race detector is the judge here.
 func TestEncodeBesideApply(t *testing.T) {
-	all := facts(7, 6000, 1000)
-	s := replayed(all[:3000])
-	for later := range slices.Chunk(all[3000:], 300) {
+	all := facts(7, 3000, 1000)
+	s := replayed(all[:1500])
+	for later := range slices.Chunk(all[1500:], 300) {
 		frozen := s.Freeze()
 		before := encoded(t, frozen)
 		during := make(chan []byte)
@@ -175,7 +175,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 
 // What is cut off, has a byte too many, or comes from a reader that fails is refused.
 func TestDecodeWantsAllOfIt(t *testing.T) {
-	all := encoded(t, replayed(facts(3, 60, 10)).Freeze())
+	all := encoded(t, replayed(facts(3, 30, 5)).Freeze())
 	for n := range all {
 		if _, err := exchange.Decode(bytes.NewReader(all[:n])); err == nil {
 			t.Fatalf("%d of %d bytes were taken for a state", n, len(all))

@@ -94,7 +94,7 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 // checkChain walks the positions from 1 to the head.
 func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place) error {
 	l := &Log{store: store, exchange: r.Exchange, machine: discard{}, own: map[string]struct{}{}}
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	l.begin(g)
 	chain := map[string]struct{}{g.object.key: {}}
 	ids := map[string]int64{g.object.events[0].ID: 0}
 	listed := slices.DeleteFunc(slices.Clone(positions), func(p place) bool { return p.seq == 0 })

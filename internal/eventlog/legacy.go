@@ -94,28 +94,36 @@ func surveyLegacy(ctx context.Context, store Store, exchange string) (legacySet,
 	return set, nil
 }
 
-func setOf(objects []listed) legacySet {
+// keysOf returns the keys of objects, sorted.
+func keysOf(objects []listed) []string {
 	keys := make([]string, len(objects))
 	for i, o := range objects {
 		keys[i] = o.key
 	}
 	slices.Sort(keys)
+	return keys
+}
+
+func setOf(objects []listed) legacySet {
+	keys := keysOf(objects)
 	h := sha256.Sum256([]byte(strings.Join(keys, "\n")))
 	return legacySet{Objects: len(keys), SHA256: hex.EncodeToString(h[:])}
 }
 
 // loadLegacy reads the prefix that genesis recorded, in its order, from the objects that a listing
-// shows now. Where some came or went since, it says so and takes those older than genesis.
-func loadLegacy(ctx context.Context, store Store, exchange string, want legacySet, found []listed, log *slog.Logger) ([]Event, error) {
+// shows now, and returns their keys as well. Where some came or went since, it says so and takes those
+// older than genesis.
+func loadLegacy(ctx context.Context, store Store, exchange string, want legacySet, found []listed, log *slog.Logger) ([]Event, []string, error) {
 	if setOf(found).SHA256 != want.SHA256 {
 		log.Warn("objects of the original server changed since this server took over; the original must not run any more",
 			"recorded", want.Objects, "found", len(found))
 		var err error
 		if found, err = olderThanGenesis(ctx, store, exchange, found); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return readLegacy(ctx, store, exchange, found, log)
+	events, err := readLegacy(ctx, store, exchange, found, log)
+	return events, keysOf(found), err
 }
 
 func olderThanGenesis(ctx context.Context, store Store, exchange string, objects []listed) ([]listed, error) {
@@ -137,6 +145,7 @@ type oldEvent struct {
 // one call share a ts), then by key. It was not strict, so nothing here is an error but a store that
 // can't be read: a line that is no event is passed over and named in the log.
 func readLegacy(ctx context.Context, store Store, exchange string, objects []listed, log *slog.Logger) ([]Event, error) {
+	objects = slices.SortedFunc(slices.Values(objects), func(a, b listed) int { return strings.Compare(a.key, b.key) })
 	found := make([][]oldEvent, len(objects))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(replayReaders)
@@ -149,6 +158,9 @@ func readLegacy(ctx context.Context, store Store, exchange string, objects []lis
 			found[i] = parseLegacy(c.data, exchange, o.key, func(line int, err error) {
 				log.Warn("a line of the original server can't be read", "key", o.key, "line", line, "error", err)
 			})
+			for j := range found[i] {
+				put48(found[i][j].At[0:], int64(i))
+			}
 			return nil
 		})
 	}
@@ -179,8 +191,12 @@ func typeRank(eventType string) int {
 // passed over or could not be read in full.
 func parseLegacy(data []byte, exchange, key string, odd func(line int, err error)) []oldEvent {
 	var events []oldEvent
-	for n, raw := range bytes.Split(data, []byte("\n")) {
-		raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\ufeff"))
+	offset := 0
+	for n, line := range bytes.SplitAfter(data, []byte("\n")) {
+		at := lineAt(0, offset, line)
+		put48(at[6:], original)
+		offset += len(line)
+		raw := bytes.TrimPrefix(bytes.TrimSpace(line), []byte("\ufeff"))
 		if len(raw) == 0 {
 			continue
 		}
@@ -191,6 +207,7 @@ func parseLegacy(data []byte, exchange, key string, odd func(line int, err error
 		if err != nil && !errors.Is(err, errUndated) {
 			continue
 		}
+		e.At = at
 		events = append(events, oldEvent{Event: e, key: key, n: n})
 	}
 	return events

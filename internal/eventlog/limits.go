@@ -52,6 +52,15 @@ const (
 	mergeTimeout = 5 * time.Minute
 	mergeDeletes = 8
 
+	// fetchReaders is how many parts of a log one reader of single events has on their way at once. Parts
+	// less than fetchGap apart are read as one, up to fetchSpan: reading on is cheaper than asking again.
+	fetchReaders = 8
+	fetchGap     = 64 << 10
+	fetchSpan    = 4 << 20
+	// likelyMerged is when after its end a day is rather looked for as one object: mergeAfter, and a day
+	// more until every replica has looked.
+	likelyMerged = mergeAfter + 24*time.Hour
+
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
 	// work for a processor.
 	replayReaders = 32

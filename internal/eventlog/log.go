@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -72,12 +73,13 @@ type Options struct {
 // goroutine. It owns two: the committer, from Open to Close, and a head check while someone waits
 // for one.
 type Log struct {
-	store    Store
-	exchange string
-	machine  Machine
-	fatal    func(error)
-	log      *slog.Logger
-	readOnly error // ErrFormat, or nil; fixed at Open
+	store     Store
+	exchange  string
+	machine   Machine
+	fatal     func(error)
+	log       *slog.Logger
+	readOnly  error    // ErrFormat, or nil; fixed at Open
+	originals []string // keys of the original server's objects, sorted; fixed at Open
 
 	ctx    context.Context // the committer's and the head checks'; never a request's
 	cancel context.CancelFunc
@@ -86,6 +88,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	head    head
+	days    []chapter // genesis's not among them
 	queue   []*pending
 	closed  bool
 	failed  error               // set once; nothing is decided or proved any more
@@ -108,6 +111,7 @@ type head struct {
 	ts       time.Time // of the last event; no later one may be before it
 	key      string    // of the last commit
 	closing  string    // key of the last commit of the day before, "" for none
+	size     int64     // bytes of the day's commits so far
 }
 
 func (h head) place(exchange string) place {
@@ -183,8 +187,14 @@ func (l *Log) apply(o object) (bool, error) {
 	if o.day != h.day || o.first() > h.next || (o.first() < h.next && o.first() != h.dayFirst) {
 		return false, fmt.Errorf("%w: %s does not follow seq %d", errCorrupt, o.place, h.next-1)
 	}
-	events = events[h.next-o.first():]
 	next := *h
+	if o.first() < h.next {
+		next.size = 0
+	}
+	placeEvents(events, next.size)
+	next.size += int64(len(o.data))
+	events = events[h.next-o.first():]
+	days := l.days
 	for i, e := range events {
 		if e.TS.Before(next.ts) {
 			return false, fmt.Errorf("%w: event %d is older than the one before it", errCorrupt, e.Seq)
@@ -197,7 +207,10 @@ func (l *Log) apply(o object) (bool, error) {
 		if err != nil || d <= next.day || i != len(events)-1 {
 			return false, fmt.Errorf("%w: event %d closes its day wrongly", errCorrupt, e.Seq)
 		}
-		next.day, next.dayFirst, next.closing = d, e.Seq+1, o.key
+		days = slices.Clone(days) // who reads by position has the old ones
+		days[len(days)-1].closed = e.TS
+		days = append(days, chapter{day: d, first: e.Seq + 1})
+		next.day, next.dayFirst, next.closing, next.size = d, e.Seq+1, o.key, 0
 	}
 	_, mine := l.own[events[0].ID]
 	if mine {
@@ -206,7 +219,7 @@ func (l *Log) apply(o object) (bool, error) {
 		l.met = time.Now()
 	}
 	clear(l.own)
-	*h = next
+	*h, l.days = next, days
 	l.machine.Apply(events)
 	return mine, nil
 }

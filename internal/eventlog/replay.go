@@ -15,16 +15,17 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 		return err
 	}
 	if g.Legacy != nil {
-		events, err := loadLegacy(ctx, l.store, l.exchange, *g.Legacy, others, l.log)
+		events, keys, err := loadLegacy(ctx, l.store, l.exchange, *g.Legacy, others, l.log)
 		if err != nil {
 			return err
 		}
+		l.originals = keys
 		l.machine.Apply(events)
 	} else if len(others) > 0 {
 		l.log.Warn("objects that are no commits lie in the log's folder; they are passed over", "objects", len(others), "first", others[0].key)
 	}
 	l.machine.Apply(g.object.events)
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	l.begin(g)
 	if g.Format != format {
 		l.readOnly = fmt.Errorf("%w: it is %d, this version writes %d", ErrFormat, g.Format, format)
 	}
@@ -35,6 +36,12 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 		return fmt.Errorf("%w: position %d in %s is missing, and %d exists", errCorrupt, l.head.next, l.head.day, positions[n-1].seq)
 	}
 	return nil
+}
+
+// begin puts the log at its first position.
+func (l *Log) begin(g opened) {
+	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	l.days = []chapter{{day: g.Next, first: 1}}
 }
 
 // walk applies commit after commit from the head on, up to the first position that is free. visit sees each

@@ -299,11 +299,16 @@ func deleteAll(ctx context.Context, store Store, places []place) error {
 			ctx, cancel := context.WithTimeout(ctx, putTimeout)
 			defer cancel()
 			err := store.Bucket().Delete(ctx, p.key)
-			if err != nil && !store.NoSuchKey(err) && gcerrors.Code(err) != gcerrors.NotFound {
+			if err != nil && !isAbsent(store, err) {
 				return fmt.Errorf("delete %s: %w", p.key, err)
 			}
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// isAbsent tells whether a delete failed because the object was gone, of which S3 does not give the reason.
+func isAbsent(store Store, err error) bool {
+	return store.NoSuchKey(err) || gcerrors.Code(err) == gcerrors.NotFound
 }

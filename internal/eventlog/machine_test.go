@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -51,6 +52,36 @@ func (d *desk) Fork() Tentative {
 	}
 	return t
 }
+
+// The desk is a Projection: all that it was given is its state.
+func (d *desk) Version() string { return "desk 1" }
+
+func (d *desk) Freeze() (Image, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Type == "unheard-of" {
+			return nil, false
+		}
+	}
+	return deskImage(slices.Clone(d.events)), true
+}
+
+type deskImage []Event
+
+func (i deskImage) Encode(w io.Writer) error { return json.NewEncoder(w).Encode(i) }
+
+func (d *desk) Restore(r io.Reader) error {
+	var events []Event
+	if err := json.NewDecoder(r).Decode(&events); err != nil {
+		return err
+	}
+	d.Apply(events)
+	return nil
+}
+
+// fed is a machine that is no Projection: the log feeds it from its beginning.
+type fed struct{ Machine }
 
 func (d *desk) own() []Event {
 	d.mu.Lock()

@@ -6,6 +6,18 @@ import (
 	"fmt"
 )
 
+// load brings the machine to the head of the log.
+func (l *Log) load(ctx context.Context, g opened) error {
+	restored, err := l.restore(ctx, g)
+	switch {
+	case err != nil:
+		return err
+	case restored:
+		return l.walk(ctx, nil, func(object) {})
+	}
+	return l.replay(ctx, g)
+}
+
 // replay feeds the whole log to the machine: what the original server left, genesis, then commit after
 // commit, each at the key that the one before it determines. A listing only says which objects are
 // worth fetching ahead, many at once; the chain of positions alone says what counts (storage rule 9).
@@ -19,7 +31,7 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 		if err != nil {
 			return err
 		}
-		l.originals = keys
+		l.originals, l.unsaved = keys, int64(len(events))
 		l.machine.Apply(events)
 	} else if len(others) > 0 {
 		l.log.Warn("objects that are no commits lie in the log's folder; they are passed over", "objects", len(others), "first", others[0].key)
@@ -40,7 +52,7 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 
 // begin puts the log at its first position.
 func (l *Log) begin(g opened) {
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key, last: g.object.events[0].ID}
 	l.days = []chapter{{day: g.Next, first: 1}}
 }
 

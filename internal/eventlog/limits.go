@@ -73,6 +73,8 @@ const (
 	keptSnapshots = 2
 
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
-	// work for a processor.
+	// work for a processor. Together they have at most replayBytes, or are one object: decoded they take a
+	// few times as much.
 	replayReaders = 32
+	replayBytes   = 64 << 20
 )

@@ -80,6 +80,29 @@ func (d *desk) Restore(r io.Reader) error {
 	return nil
 }
 
+// deskOptions are those of a check that holds the snapshots of desks against the log.
+var deskOptions = CheckOptions{
+	New: func() Projection { return newDesk() },
+	Difference: func(restored, replayed Projection) string {
+		return difference(restored.(*desk).events, replayed.(*desk).events)
+	},
+}
+
+// difference says where two lists of events are not the same, positions included.
+func difference(got, want []Event) string {
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) {
+			return fmt.Sprintf("%d events, not %d", len(got), len(want))
+		}
+		g, w := got[i], want[i]
+		if g.ID != w.ID || g.Seq != w.Seq || !g.TS.Equal(w.TS) || g.Thread != w.Thread || g.Type != w.Type || g.Actor != w.Actor ||
+			string(g.Payload) != string(w.Payload) || !SameEvent(g.At, w.At) {
+			return fmt.Sprintf("event %d is %+v, not %+v", i, g, w)
+		}
+	}
+	return ""
+}
+
 // fed is a machine that is no Projection: the log feeds it from its beginning.
 type fed struct{ Machine }
 
@@ -175,12 +198,12 @@ func must(t *testing.T, err, want error) {
 	}
 }
 
-// checked holds the whole log in the bucket against the format and returns its events as a cold start
-// reads them.
+// checked holds the whole log in the bucket against the format, and its snapshots against it, and returns its
+// events as a start reads them without a snapshot.
 func checked(t *testing.T, b *faultblob.Bucket) []Event {
 	t.Helper()
 	store := b.Store(false)
-	report, err := Check(context.Background(), store, "home")
+	report, err := Check(context.Background(), store, "home", deskOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +214,7 @@ func checked(t *testing.T, b *faultblob.Bucket) []Event {
 		t.Fatalf("rules broken: %q", broken)
 	}
 	d := newDesk()
-	l, err := Open(context.Background(), store, "home", d, Options{})
+	l, err := Open(context.Background(), store, "home", fed{d}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,9 +63,9 @@ func (l *Log) restoreFrom(ctx context.Context, s listedSnapshot, p Projection, g
 func readSnapshot(ctx context.Context, store Store, exchange string, s listedSnapshot, version string) (snapshotFile, error) {
 	switch {
 	case s.tag != versionTag(version):
-		return snapshotFile{}, errors.New("it is of another version")
+		return snapshotFile{}, fmt.Errorf("%w: it is of another version", errNoSnapshot)
 	case s.size > maxSnapshot:
-		return snapshotFile{}, fmt.Errorf("it is larger than %d MiB", maxSnapshot>>20)
+		return snapshotFile{}, fmt.Errorf("%w: it is larger than %d MiB", errNoSnapshot, maxSnapshot>>20)
 	}
 	c, err := readWhole(ctx, store, s.key, replayTimeout)
 	if err != nil {
@@ -74,6 +74,9 @@ func readSnapshot(ctx context.Context, store Store, exchange string, s listedSna
 	f, err := parseSnapshot(c.data)
 	if err != nil {
 		return snapshotFile{}, err
+	}
+	if f.Seq != s.seq {
+		return snapshotFile{}, fmt.Errorf("%w: its name says that it ends at seq %d, and it ends at %d", errNoSnapshot, s.seq, f.Seq)
 	}
 	return f, f.usable(exchange, version)
 }

@@ -140,8 +140,8 @@ type snapshotFile struct {
 	body []byte // compressed
 }
 
-// errNoSnapshot: what was read is no snapshot, or a damaged one.
-var errNoSnapshot = errors.New("it is damaged")
+// errNoSnapshot: what was read is no snapshot that can be used here.
+var errNoSnapshot = errors.New("no usable snapshot")
 
 // parseSnapshot looks at the sum and the header of an object.
 func parseSnapshot(data []byte) (snapshotFile, error) {
@@ -164,11 +164,11 @@ func parseSnapshot(data []byte) (snapshotFile, error) {
 func (h snapshotHeader) usable(exchange, version string) error {
 	switch {
 	case h.Snapshot != snapshotFormat:
-		return fmt.Errorf("its format is %d, this version reads %d", h.Snapshot, snapshotFormat)
+		return fmt.Errorf("%w: its format is %d, this version reads %d", errNoSnapshot, h.Snapshot, snapshotFormat)
 	case h.Exchange != exchange:
-		return fmt.Errorf("it is of exchange %q", h.Exchange)
+		return fmt.Errorf("%w: it is of exchange %q", errNoSnapshot, h.Exchange)
 	case h.Projection != version:
-		return fmt.Errorf("its projection is of version %q, this one is %q", h.Projection, version)
+		return fmt.Errorf("%w: its projection is of version %q, this one is %q", errNoSnapshot, h.Projection, version)
 	}
 	return nil
 }

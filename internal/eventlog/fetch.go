@@ -14,6 +14,15 @@ import (
 // ErrDamaged: the store no longer holds an event that was in the log.
 var ErrDamaged = errors.New("an event of the log is missing or damaged")
 
+// Size returns how many bytes of the log the events at those positions take.
+func Size(at []At) int64 {
+	size := int64(0)
+	for _, a := range at {
+		size += int64(positionOf(a).length)
+	}
+	return size
+}
+
 // span is a part of one object that holds some of the events asked for.
 type span struct {
 	key        string

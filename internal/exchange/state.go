@@ -20,6 +20,9 @@ func New() *State { return &State{table: newTable()} }
 // ReadOnly returns the first event type that this version does not know, or "".
 func (s *State) ReadOnly() string { return s.readOnly }
 
+// Len returns the number of threads. s must not be a fork.
+func (s *State) Len() int { return int(s.table.slots.len()) }
+
 // Thread returns the thread with that ref.
 func (s *State) Thread(ref string) (Thread, bool) {
 	for ; s.base != nil; s = s.base {

@@ -74,11 +74,11 @@ func TestIndexTellsEqualHashesApart(t *testing.T) {
 func TestLongTextHasAChunkOfItsOwn(t *testing.T) {
 	var x arena
 	long := strings.Repeat("long ", mostChunk/5)
-	x.add(appendEntry(nil, "first", "short"))
+	first := x.add(appendEntry(nil, "first", "short"))
 	at := x.add(appendEntry(nil, "second", long))
-	x.add(appendEntry(nil, "third", "short"))
-	if len(x.chunks) != 2 {
-		t.Errorf("%d chunks, want one of short texts and one of the long one", len(x.chunks))
+	third := x.add(appendEntry(nil, "third", "short"))
+	if first.chunk != third.chunk || at.chunk == first.chunk {
+		t.Errorf("in chunks %d, %d and %d; want only the long one elsewhere", first.chunk, at.chunk, third.chunk)
 	}
 	if ref, intent := x.both(at); ref != "second" || intent != long {
 		t.Errorf("the long text comes back as %q and %d bytes", ref, len(intent))

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func (f *fetch) take(i int, line []byte) bool {
 	if err != nil {
 		return false // not reached: it was decoded once
 	}
-	e.At = f.at[i]
+	e.At, e.Payload = f.at[i], bytes.Clone(e.Payload) // not to hold what else was read with it
 	f.events[i] = e
 	return true
 }

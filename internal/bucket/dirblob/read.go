@@ -97,7 +97,8 @@ func (d *Dir) open(ctx context.Context, op, key string) (*os.File, fs.FileInfo, 
 }
 
 // openFile opens a file for reading. Whoever reads a folder's files one after the other does not go down the
-// tree for each; only what is found that way counts, so a folder that was replaced costs time only.
+// tree for each. What is not found in the open folder is looked for by its whole path, so that "not found" is
+// about the tree as it is.
 func (d *Dir) openFile(path string) (*os.File, error) {
 	folder := parentOf(path)
 	if root := d.reading.enter(d.root, folder); root != nil {

@@ -140,34 +140,35 @@ func TestRule19OlderLog(t *testing.T) {
 	r := start(t, b.Store(false))
 	for i := range 5 {
 		r.do(t, say(fmt.Sprint(i)))
+		must(t, r.Snapshot(t.Context()), nil)
 	}
-	must(t, r.Snapshot(t.Context()), nil)
-	ahead := newest(t, b)
+	ahead := b.Keys(SnapshotsPrefix("home")) // 4 and 5
 	r.stop()
 	b.Remove(positionKey("home", r.today(), 5))
 	b.Remove(positionKey("home", r.today(), 4))
 	old := start(t, b.Store(false))
 	equal(t, "events", actors(old.desk.own()), []string{"0", "1", "2"})
 	must(t, old.Snapshot(t.Context()), nil)
-	equal(t, "newest", []string{newest(t, b)}, []string{ahead})
+	equal(t, "snapshots", b.Keys(SnapshotsPrefix("home")), append([]string{snapshotKey("home", 3, "desk 1")}, ahead...))
 	read, said := restarted(t, b, old)
-	if read != 0 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "restored from a backup") {
+	if read != 0 || strings.Count(said, "\n") != 2 || !strings.Contains(said, "restored from a backup") {
 		t.Errorf("%d events were read: %s", read, said)
 	}
 	report, err := Check(t.Context(), b.Store(false), "home", deskOptions)
-	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "and the log at 3") {
+	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 2 || !strings.Contains(report.Notes[0], "and the log at 3") {
 		t.Errorf("check: %+v, %v", report, err)
 	}
 	for i := range 2 { // the log comes to the same seq by another way
 		old.do(t, say(fmt.Sprint("new", i)))
 	}
-	if read, said := restarted(t, b, old); read != 2 || strings.Count(said, "\n") != 1 {
+	if read, said := restarted(t, b, old); read != 2 || strings.Count(said, "\n") != 2 {
 		t.Errorf("%d events were read: %s", read, said)
 	}
 	must(t, old.Snapshot(t.Context()), nil)
 	if read, said := restarted(t, b, old); read != 0 || said != "" {
 		t.Errorf("%d events were read: %s", read, said)
 	}
+	equal(t, "snapshots", b.Keys(SnapshotsPrefix("home")), ahead) // by name: the newest was replaced
 	checked(t, b)
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/bucket"
 )
 
-var startEvents = flag.Int("start.events", 20_000, "events of BenchmarkStart; the numbers in docs are of 1,000,000")
+var startEvents = flag.Int("start.events", 20_000, "events of BenchmarkStart")
 
 // A start on a directory: reading the log as commits of 8 MiB, as one event an object, and from a snapshot.
 // What the machine does with an event is not in it: this one keeps its place.

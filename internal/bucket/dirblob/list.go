@@ -13,7 +13,7 @@ import (
 )
 
 // defaultPage is the page of a caller that names none. A page reads every folder it touches whole, so
-// big ones are cheaper: a million names in one folder are read five times, and take some 50 MB a page.
+// big ones are cheaper: a million names in one folder are read five times.
 const defaultPage = 200_000
 
 // ListPaged implements driver.Bucket. Keys come in the order of their bytes, in which a folder's name

@@ -1,0 +1,180 @@
+package messeaf
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// checkText looks at a file before the YAML parser does: only text that may stand in a log line gets
+// that far, so that no encoding but UTF-8 is ever guessed.
+func checkText(file string, text []byte) *Error {
+	if len(text) > maxYAML {
+		return inFile(file, "is larger than %d MiB", maxYAML>>20)
+	}
+	line := 1
+	for i := 0; i < len(text); {
+		c := text[i]
+		switch {
+		case c == '\n':
+			line++
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(text[i:])
+			if r == utf8.RuneError && size == 1 {
+				return &Error{File: show(file), Line: line, Problem: "is not UTF-8"}
+			}
+			if r <= 0x9f {
+				return controlAt(file, line, r)
+			}
+			if r == '\u2028' || r == '\u2029' {
+				// YAML 1.1 ends a line here, YAML 1.2 does not.
+				return &Error{File: show(file), Line: line, Problem: "holds U+" + hex4(r) + ", which must be written as an escape in double quotes"}
+			}
+			i += size
+			continue
+		case c < ' ' && c != '\t' && c != '\r', c == 0x7f:
+			return controlAt(file, line, rune(c))
+		}
+		i++
+	}
+	return nil
+}
+
+func controlAt(file string, line int, r rune) *Error {
+	return &Error{File: show(file), Line: line, Problem: "holds the control character U+" + hex4(r)}
+}
+
+func hex4(r rune) string {
+	s := "0000" + strconv.FormatInt(int64(r), 16)
+	return string(bytes.ToUpper([]byte(s[len(s)-4:])))
+}
+
+// hasControl reports whether s, which is UTF-8, holds a control character other than tab, LF and CR.
+func hasControl(s string) bool {
+	for _, r := range s {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r <= 0x9f {
+			return true
+		}
+	}
+	return false
+}
+
+// chunk is the text of one YAML document, and the number of the line before its first.
+type chunk struct {
+	text  []byte
+	above int
+}
+
+// documents cuts a file at its lines "---". These are what they look like wherever they stand: no
+// YAML text has such a line inside a value. So each document is parsed by itself, and what one needs
+// is gone when the next begins.
+func documents(file string, text []byte) ([]chunk, *Error) {
+	var all []chunk
+	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
+	begin, line, above, count := 0, 0, 0, 0
+	add := func(end int) {
+		count++
+		if c := (chunk{text[begin:end], above}); !blank(c.text) {
+			all = append(all, c)
+		}
+	}
+	for at := 0; at < len(text); line++ {
+		end := len(text)
+		if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		switch l := text[at:end]; {
+		case l[0] == '%':
+			return nil, &Error{File: show(file), Line: line + 1, Problem: "YAML directives (lines that begin with %) are not part of the format"}
+		case at > begin && marker(l, "---"):
+			add(at)
+			begin, above = at, line
+		}
+		at = end
+	}
+	add(len(text))
+	if count > maxDocuments {
+		return nil, tooManyDocuments(file)
+	}
+	return all, nil
+}
+
+func tooManyDocuments(file string) *Error {
+	return inFile(file, "holds more than %d documents", maxDocuments)
+}
+
+// marker reports whether a line begins with one of the marks between documents.
+func marker(line []byte, mark string) bool {
+	rest, ok := bytes.CutPrefix(line, []byte(mark))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
+
+// blank reports whether a document is nothing but marks, comments and white space. Writers leave such
+// behind a last "---"; it says nothing.
+func blank(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		for _, mark := range []string{"---", "..."} {
+			if marker(line, mark) {
+				line = line[len(mark):]
+			}
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// checkSize refuses a document that would take the parser too much memory. It counts what can begin a
+// value, and never too little, without knowing what is text and what is structure.
+func checkSize(file string, c chunk) *Error {
+	lines, flow, inFlow := 0, 0, false
+	for i, b := range c.text {
+		switch b {
+		case '\n', '\r':
+			lines++
+		case '-', '?':
+			if at(c.text, i+1) == ' ' || at(c.text, i+1) == '\t' {
+				lines++
+			}
+		case '[', '{':
+			inFlow = inFlow || opensFlow(c.text, i)
+			flow++
+		case ',':
+			flow++
+		}
+		if !inFlow {
+			flow = 0
+		}
+		if lines > maxLines || flow > maxFlow {
+			line := c.above + 1 + bytes.Count(c.text[:i], []byte("\n"))
+			what := strconv.Itoa(maxLines) + " lines"
+			if flow > maxFlow {
+				what = strconv.Itoa(maxFlow) + " commas and brackets"
+			}
+			return &Error{File: show(file), Line: line, Problem: "one document may hold " + what + " at most"}
+		}
+	}
+	return nil
+}
+
+// opensFlow reports whether the bracket at i may begin a flow collection. Behind a letter or digit it
+// is part of a text, and one that closes at once and is the last of its line is small.
+func opensFlow(text []byte, i int) bool {
+	if wordByte(at(text, i-1)) {
+		return false
+	}
+	closes := text[i] + 2 // ']' and '}' come two behind '[' and '{'
+	if end := at(text, i+2); at(text, i+1) == closes && (end == '\n' || end == '\r' || end == 0) {
+		return false
+	}
+	return true
+}
+
+// at is the byte at i, 0 outside of the text, which holds no such byte.
+func at(text []byte, i int) byte {
+	if i < 0 || i >= len(text) {
+		return 0
+	}
+	return text[i]
+}

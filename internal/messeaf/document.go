@@ -2,6 +2,7 @@ package messeaf
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -113,10 +114,16 @@ func (f *fields) time(name string) time.Time {
 	return f.optionalTime(name)
 }
 
-// parseTime reads a time in the strict form of RFC 3339, with any offset.
+// rfc3339 is the form of a time. Package time holds no one to it: it takes T9:00 and a comma.
+var rfc3339 = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[-+][0-9]{2}:[0-9]{2})$`)
+
+// parseTime reads a time as RFC 3339 has it, with any offset. What a time.Time can't hold, as more than
+// nine digits of a second, is refused.
 func parseTime(s string) (time.Time, bool) {
-	var t time.Time
-	err := t.UnmarshalText([]byte(s))
+	if !rfc3339.MatchString(s) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
 	return t.UTC(), err == nil
 }
 

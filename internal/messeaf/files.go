@@ -122,6 +122,9 @@ type numberedFile struct {
 // least one, and the attachments.
 func sortV2(files []File) (numbered []numberedFile, attachments []Attachment, err *Error) {
 	for _, f := range files {
+		if folder := path.Dir(files[0].Name); path.Dir(f.Name) != folder {
+			return nil, nil, inFile(f.Name, "is in another folder than the other files of its thread")
+		}
 		base := path.Base(f.Name)
 		if number, ref, ok := parseV2(base); ok {
 			numbered = append(numbered, numberedFile{f, number, ref})

@@ -21,13 +21,13 @@ const (
 	// have the same.
 	maxDepth = 100
 
-	// maxLines of a document, counted with the "- " and "? " that may begin further values on the same
-	// line. Each may become two nodes of 160 bytes and more.
-	maxLines = 1 << 17
-	// maxFlow is how many commas and opening brackets a document may have once a flow collection may
-	// have begun ([a, b] or {a: b}). The parser keeps the tokens of such a collection until it knows
+	// maxLines of a document, those of literal blocks aside, and counted with what else may begin on a
+	// line behind a "- ". One line may become three nodes of 160 bytes and more.
+	maxLines = 100_000
+	// maxFlow is how many commas and opening brackets a document may have from where a flow collection may
+	// begin ([a, b] or {a: b}). The parser keeps the tokens of such a collection until it knows
 	// whether it is a key, at 200 bytes each, so these are dearer than lines. What has no flow
-	// collection, as all that Render writes, may have any number of commas.
+	// collections, as all that Render writes, may have any number of commas.
 	maxFlow = 1 << 15
 
 	// maxName is for what names somebody or something: executors, actions, channels, ids and refs.

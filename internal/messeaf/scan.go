@@ -26,8 +26,9 @@ func checkText(file string, text []byte) *Error {
 			if r <= 0x9f {
 				return controlAt(file, line, r)
 			}
-			if r == '\u2028' || r == '\u2029' {
-				// YAML 1.1 ends a line here, YAML 1.2 does not.
+			if r == '\u2028' || r == '\u2029' || r == '\uFFFE' || r == '\uFFFF' || r == '\uFEFF' && i > 0 {
+				// YAML 1.1 ends a line at the first two, YAML 1.2 does not; the others are no characters, or
+				// no longer.
 				return &Error{File: show(file), Line: line, Problem: "holds U+" + hex4(r) + ", which must be written as an escape in double quotes"}
 			}
 			i += size
@@ -123,58 +124,4 @@ func blank(text []byte) bool {
 		}
 	}
 	return true
-}
-
-// checkSize refuses a document that would take the parser too much memory. It counts what can begin a
-// value, and never too little, without knowing what is text and what is structure.
-func checkSize(file string, c chunk) *Error {
-	lines, flow, inFlow := 0, 0, false
-	for i, b := range c.text {
-		switch b {
-		case '\n', '\r':
-			lines++
-		case '-', '?':
-			if at(c.text, i+1) == ' ' || at(c.text, i+1) == '\t' {
-				lines++
-			}
-		case '[', '{':
-			inFlow = inFlow || opensFlow(c.text, i)
-			flow++
-		case ',':
-			flow++
-		}
-		if !inFlow {
-			flow = 0
-		}
-		if lines > maxLines || flow > maxFlow {
-			line := c.above + 1 + bytes.Count(c.text[:i], []byte("\n"))
-			what := strconv.Itoa(maxLines) + " lines"
-			if flow > maxFlow {
-				what = strconv.Itoa(maxFlow) + " commas and brackets"
-			}
-			return &Error{File: show(file), Line: line, Problem: "one document may hold " + what + " at most"}
-		}
-	}
-	return nil
-}
-
-// opensFlow reports whether the bracket at i may begin a flow collection. Behind a letter or digit it
-// is part of a text, and one that closes at once and is the last of its line is small.
-func opensFlow(text []byte, i int) bool {
-	if wordByte(at(text, i-1)) {
-		return false
-	}
-	closes := text[i] + 2 // ']' and '}' come two behind '[' and '{'
-	if end := at(text, i+2); at(text, i+1) == closes && (end == '\n' || end == '\r' || end == 0) {
-		return false
-	}
-	return true
-}
-
-// at is the byte at i, 0 outside of the text, which holds no such byte.
-func at(text []byte, i int) byte {
-	if i < 0 || i >= len(text) {
-		return 0
-	}
-	return text[i]
 }

@@ -53,9 +53,12 @@ func FromDocuments(documents []json.RawMessage, attachments []Attachment) (*Thre
 	if len(documents) == 0 {
 		return nil, &Error{Problem: "there is no envelope"}
 	}
-	for _, a := range attachments {
+	for i, a := range attachments {
 		if _, ok := ParseAttachmentName(a.FileName()); !ok {
 			return nil, inFile(a.FileName(), "is no name of an attachment")
+		}
+		if slices.ContainsFunc(attachments[:i], func(b Attachment) bool { return a.FileName() == b.FileName() }) {
+			return nil, inFile(a.FileName(), "is there twice")
 		}
 	}
 	b.attach(attachments)

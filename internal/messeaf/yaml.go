@@ -153,7 +153,7 @@ func (v *converter) object(n *yaml.Node, depth int) *Error {
 			return err
 		}
 		if _, twice := names[key.Value]; twice {
-			return v.refuse(key, show(key.Value)+" is given twice")
+			return v.refuse(key, "the key "+strconv.Quote(show(key.Value))+" is given twice")
 		}
 		names[key.Value] = struct{}{}
 		v.out = append(v.out, ':')

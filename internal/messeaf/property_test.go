@@ -15,7 +15,7 @@ import (
 // Whatever a thread says, its files say the same when they are read again, v1, v2 and packed, and
 // rendering what was read gives the same bytes.
 func TestFilesLoseNothing(t *testing.T) {
-	const seeds = 400
+	const seeds = 200
 	for seed := range int64(seeds) {
 		g := &generator{rand.New(rand.NewSource(seed))}
 		thread := g.thread(t, 0)

@@ -87,8 +87,8 @@ func (s *sizer) count(line []byte) {
 			continue
 		case '\r':
 			s.lines++
-		case '-', '?':
-			if before == '-' || before == '?' {
+		case '-', '?', ':':
+			if before == '-' || before == '?' || before == ':' {
 				s.lines++
 			}
 		case '[', '{':

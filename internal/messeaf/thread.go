@@ -68,36 +68,78 @@ func FromDocuments(documents []json.RawMessage, attachments []Attachment) (*Thre
 // New returns the thread of which that is the view.
 func New(v View) (*Thread, error) { return (&Thread{}).With(v) }
 
-// With returns the thread as it has gone on since: with that view, and with all else that its files
-// say and no exchange knows of. What the view leaves as it was is as it was written, to the spelling of
-// its times. Times count as the same to the millisecond, since an exchange tells no more.
+// With returns the thread as it has gone on since, as that view tells, and with all else that its files
+// say and no exchange knows of. What the view leaves as it was stays as it was written, to the spelling
+// of its times; they count as the same to the millisecond, since an exchange tells no more. What is
+// empty in the view is not told by it and stays too, but for the Executor: none means that nobody holds
+// the thread. The messages must be all there are.
 func (t *Thread) With(v View) (*Thread, error) {
-	next := &Thread{view: v, attachments: t.attachments}
-	envelope, err := t.envelopeWith(v)
+	if len(v.Messages) < len(t.view.Messages) {
+		return nil, fmt.Errorf("thread %s: %d messages became %d", t.Ref(), len(t.view.Messages), len(v.Messages))
+	}
+	next := &Thread{attachments: t.attachments}
+	next.view.Envelope = t.view.Envelope.with(v.Envelope)
+	envelope, err := t.envelopeWith(next.view.Envelope)
 	if err != nil {
 		return nil, fmt.Errorf("envelope of %s: %w", v.Ref, err)
 	}
 	next.documents = append(next.documents, envelope)
 	for i, m := range v.Messages {
 		if i < len(t.view.Messages) && sameMessage(t.view.Messages[i], m) {
+			next.view.Messages = append(next.view.Messages, t.view.Messages[i])
 			next.documents = append(next.documents, t.documents[i+1])
 			continue
 		}
-		doc, err := normal(messageDocument(m))
+		m, doc, err := writeMessage(m)
 		if err != nil {
 			return nil, fmt.Errorf("message %d of %s: %w", i+1, v.Ref, err)
 		}
+		next.view.Messages = append(next.view.Messages, m)
 		next.documents = append(next.documents, doc)
 	}
 	return next, nil
 }
 
-func sameMessage(a, b Message) bool {
-	if a.From != b.From || a.Channel != b.Channel || a.Re != b.Re || !sameTime(a.TS, b.TS) {
+// with is the envelope with what is told by another.
+func (e Envelope) with(told Envelope) Envelope {
+	for _, f := range []struct{ is, told *string }{
+		{&e.Ref, &told.Ref}, {&e.ClientID, &told.ClientID}, {&e.Requestor, &told.Requestor},
+		{&e.Status, &told.Status}, {&e.Intent, &told.Intent}, {&e.Priority, &told.Priority},
+	} {
+		if *f.told != "" {
+			*f.is = *f.told
+		}
+	}
+	for _, f := range []struct{ is, told *time.Time }{
+		{&e.Created, &told.Created}, {&e.Updated, &told.Updated}, {&e.Expires, &told.Expires},
+	} {
+		if !f.told.IsZero() && !sameTime(*f.is, *f.told) {
+			*f.is = spelled(*f.told)
+		}
+	}
+	if told.History != nil {
+		was := e.History
+		e.History = slices.Clone(told.History)
+		for i, entry := range e.History {
+			if i < len(was) && sameEntry(was[i], entry) {
+				e.History[i] = was[i]
+			} else {
+				e.History[i].At = spelled(entry.At)
+			}
+		}
+	}
+	e.Executor = told.Executor
+	return e
+}
+
+// sameMessage reports whether a message is the one that was there, as far as it is told.
+func sameMessage(was, told Message) bool {
+	if was.From != told.From || !sameTime(was.TS, told.TS) ||
+		told.Channel != "" && was.Channel != told.Channel || told.Re != "" && was.Re != told.Re {
 		return false
 	}
-	x, errX := normal(a.Mess)
-	y, errY := normal(b.Mess)
+	x, errX := normal(was.Mess)
+	y, errY := normal(told.Mess)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
@@ -105,7 +147,15 @@ func sameTime(a, b time.Time) bool {
 	return a.Truncate(time.Millisecond).Equal(b.Truncate(time.Millisecond))
 }
 
-func messageDocument(m Message) json.RawMessage {
+// spelled is a time as formatTime has it.
+func spelled(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// writeMessage returns the document of a new message, and the message as that tells it.
+func writeMessage(m Message) (Message, json.RawMessage, error) {
+	if len(m.Mess) == 0 {
+		m.Mess = json.RawMessage("[]")
+	}
+	m.TS = spelled(m.TS)
 	all := []member{{"from", quote(m.From)}, {"received", quote(formatTime(m.TS))}}
 	if m.Channel != "" {
 		all = append(all, member{"channel", quote(m.Channel)})
@@ -113,11 +163,12 @@ func messageDocument(m Message) json.RawMessage {
 	if m.Re != "" {
 		all = append(all, member{"re", quote(m.Re)})
 	}
-	mess := m.Mess
-	if len(mess) == 0 {
-		mess = json.RawMessage("[]")
+	var err error
+	if m.Mess, err = normal(m.Mess); err != nil {
+		return Message{}, nil, err
 	}
-	return object(append(all, member{"MESS", mess}))
+	doc, err := normal(object(append(all, member{"MESS", m.Mess})))
+	return m, doc, err
 }
 
 // envelopeNames are the members of an envelope in the order of the format.
@@ -125,29 +176,30 @@ var envelopeNames = []string{
 	"ref", "client_id", "requestor", "executor", "status", "created", "updated", "expires", "intent", "priority", "history",
 }
 
-// envelopeWith is the envelope of t with what v says otherwise.
-func (t *Thread) envelopeWith(v View) (json.RawMessage, error) {
-	e := &envelope{isNew: len(t.documents) == 0}
-	if !e.isNew {
-		e.members, _ = members(t.documents[0])
+// envelopeWith is the envelope of t with what is another in e.
+func (t *Thread) envelopeWith(e Envelope) (json.RawMessage, error) {
+	isNew := len(t.documents) == 0
+	b := &envelope{}
+	if !isNew {
+		b.members, _ = members(t.documents[0])
 	}
-	was := t.view
-	e.text("ref", was.Ref, v.Ref)
-	e.text("client_id", was.ClientID, v.ClientID)
-	e.text("requestor", was.Requestor, v.Requestor)
-	if e.isNew || was.Executor != v.Executor {
-		e.set("executor", orNull(v.Executor)) // nobody is worth saying
+	was := t.view.Envelope
+	b.text("ref", was.Ref, e.Ref)
+	b.text("client_id", was.ClientID, e.ClientID)
+	b.text("requestor", was.Requestor, e.Requestor)
+	if isNew || was.Executor != e.Executor {
+		b.set("executor", orNull(e.Executor)) // nobody is worth saying
 	}
-	e.text("status", was.Status, v.Status)
-	e.time("created", was.Created, v.Created)
-	e.time("updated", was.Updated, v.Updated)
-	e.time("expires", was.Expires, v.Expires)
-	e.text("intent", was.Intent, v.Intent)
-	e.text("priority", was.Priority, v.Priority)
-	if e.isNew || !slices.EqualFunc(was.History, v.History, sameEntry) {
-		e.set("history", t.historyWith(v.History))
+	b.text("status", was.Status, e.Status)
+	b.time("created", was.Created, e.Created)
+	b.time("updated", was.Updated, e.Updated)
+	b.time("expires", was.Expires, e.Expires)
+	b.text("intent", was.Intent, e.Intent)
+	b.text("priority", was.Priority, e.Priority)
+	if isNew || !slices.EqualFunc(was.History, e.History, sameEntry) {
+		b.set("history", t.historyWith(e.History))
 	}
-	return normal(object(e.members))
+	return normal(object(b.members))
 }
 
 func sameEntry(a, b Entry) bool {
@@ -179,24 +231,17 @@ func (t *Thread) historyWith(history []Entry) json.RawMessage {
 // envelope is one that is being changed.
 type envelope struct {
 	members []member
-	isNew   bool
 }
 
 func (e *envelope) text(name, was, is string) {
-	switch {
-	case is != "" && (e.isNew || was != is):
+	if was != is {
 		e.set(name, quote(is))
-	case is == "" && was != "":
-		e.remove(name)
 	}
 }
 
 func (e *envelope) time(name string, was, is time.Time) {
-	switch {
-	case !is.IsZero() && (was.IsZero() || !sameTime(was, is)):
+	if !was.Equal(is) {
 		e.set(name, quote(formatTime(is)))
-	case is.IsZero() && !was.IsZero():
-		e.remove(name)
 	}
 }
 
@@ -216,12 +261,6 @@ func (e *envelope) set(name string, raw json.RawMessage) {
 		place = max(place, e.index(before)+1)
 	}
 	e.members = slices.Insert(e.members, place, member{name, raw})
-}
-
-func (e *envelope) remove(name string) {
-	if i := e.index(name); i >= 0 {
-		e.members = slices.Delete(e.members, i, i+1)
-	}
 }
 
 // builder makes a thread of documents in their normal form.

@@ -144,7 +144,7 @@ var hardTexts = []string{
 	"1:30", "190:20:30", "2026-02-01", "2026-02-01T22:00:00Z", "2026-02-01 22:00:00", "2026-02-01-XY1Z", "1.0.0", "12 monkeys", "<<", "=", "- a", "-", "--- a", "---", "...", "? a", "?", ": a", ":", "a: b", "a:", "a:b",
 	"a #b", "a#b", "#a", "[a]", "{a: b}", "a, b", "a]", "*a", "&a", "!a", "|", ">", "%a", "@a", "`a", `"a"`, "'a'", `a"b`, `a\b`, `\u0041`, " a", "a ", "a\tb", "\ta",
 	"a\nb", "a\nb\n", "a\n\nb\n\n", "\na", "\n", "\n\n", " a\nb", "a\n b", "a \nb", "a\n\tb", "a\r\nb", "a\rb", "a\n---\nb", "a\n...\n", "# a\n# b", "a: |\n  b", "- a\n- b",
-	"é", "日本語", "👩‍👩‍👧", "\u00a0a", "a\u2028b", "\ufeffa", "\ufffd", "\ufffe", "\U0010fffe", "a\u202eb", "می‌خواهم", "a\u0301", "data:image/png;base64,iVBORw0KGgo=", "https://example.org/a?b=c#d",
+	"é", "日本語", "👩\u200d👩\u200d👧", "\u00a0a", "a\u2028b", "\ufeffa", "\ufffd", "\ufffe", "\U0010fffe", "a\u202eb", "می\u200cخواهم", "a\u0301", "data:image/png;base64,iVBORw0KGgo=", "https://example.org/a?b=c#d",
 }
 
 func (g *generator) text() string {

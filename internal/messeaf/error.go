@@ -35,7 +35,7 @@ func inFile(name, format string, args ...any) *Error {
 // show makes a text that somebody sent fit to be quoted in a sentence: short, on one line, printable.
 func show(s string) string {
 	const most = 80
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ToValidUTF8(s[:min(len(s), most*utf8.UTFMax)], "\uFFFD")
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return utf8.RuneError

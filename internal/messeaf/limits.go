@@ -17,9 +17,9 @@ const (
 	// maxDocuments of a thread, its envelope included. People and devices don't say more to each other
 	// about one request; 10,000 is the count that the requirements call hostile.
 	maxDocuments = 5_000
-	// maxDepth of objects and lists inside each other, the document being the first. Bodies and the log
-	// have the same.
-	maxDepth = 100
+	// maxDepth of objects and lists inside each other, the document being the first. Bodies of the server
+	// have 100, and a request stands three deeper in its message: the document, MESS and its block.
+	maxDepth = 103
 
 	// maxLines of a document, those of literal blocks aside, and counted with what else may begin on a
 	// line behind a "- ". One line may become three nodes of 160 bytes and more.

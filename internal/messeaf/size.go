@@ -169,16 +169,14 @@ func simpleLine(line []byte) (l simple, ok bool) {
 
 // cutKey splits a line behind its key, which is not checked.
 func cutKey(line []byte) (key, value []byte, found bool) {
-	end := 0
+	i := bytes.Index(line, []byte(": "))
 	if line[0] == '"' {
-		end = quotedEnd(line)
+		i = quotedEnd(line)
 	}
-	i := bytes.IndexByte(line[end:], ':')
 	if i < 0 {
-		return nil, nil, false
+		i = len(line) - 1
 	}
-	i += end
-	if i+1 < len(line) && line[i+1] != ' ' {
+	if i == len(line) || line[i] != ':' || i+1 < len(line) && line[i+1] != ' ' {
 		return nil, nil, false
 	}
 	return line[:i], line[i+1:], true

@@ -2,6 +2,7 @@ package messeaf
 
 import (
 	"bytes"
+	"encoding/json"
 	"math/rand"
 	"strings"
 	"testing"
@@ -40,6 +41,35 @@ func checkCount(t *testing.T, text string) {
 		// A line may begin an object with a key and a value; a comma likewise, in {a, b} or [a: b, c: d].
 		if all > 3*(s.lines+s.flow)+3 || inFlow > 3*s.flow+3 {
 			t.Fatalf("%d values, %d of them in flow collections, but %d lines and %d commas were counted in %q", all, inFlow, s.lines, s.flow, c.text)
+		}
+	}
+}
+
+// What Render writes is of simple lines alone, so no text that it holds is taken for structure.
+func TestRenderedLinesAreSimple(t *testing.T) {
+	for _, text := range []string{"one, [two], {three}", "one,\n[two],\n\n  {three: [\n", "- [a", "a: [b", "a #[b", " [a", "yes", "[a]:", "'a", "https://example.org/?a[]=b,c#d", "é [a]", "-1", "a:\t[", "a\n[ \n"} {
+		mess := list([]json.RawMessage{object([]member{{"response", object([]member{
+			{"content", list([]json.RawMessage{quote(text), list([]json.RawMessage{quote(text), json.RawMessage("-2.50")}), json.RawMessage("[]")})}, {text, quote(text)}, {"last", json.RawMessage("{}")},
+		})}})})
+		thread, err := New(View{Envelope: Envelope{Ref: "2026-02-01-XY1Z", Intent: text}, Messages: []Message{{From: text, Mess: mess}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rendered, err := thread.RenderV1()
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunks, refused := documents("", rendered)
+		if refused != nil || len(chunks) != 2 {
+			t.Fatal(refused)
+		}
+		for _, c := range chunks {
+			s := &sizer{simple: !loneCR(c.text)}
+			for l := range bytes.Lines(c.text) {
+				if s.add(bytes.TrimRight(l, "\r\n")); !s.simple {
+					t.Fatalf("the line %q is not simple in\n%s", l, c.text)
+				}
+			}
 		}
 	}
 }

@@ -83,7 +83,7 @@
 //
 // # Files
 //
-// thread.go has the thread and how it goes on, document.go the fields of its documents, refs.go and names.go
+// thread.go has the thread, with.go how it goes on, document.go the fields of its documents, refs.go and names.go
 // the names, json.go ordered JSON. Reading goes scan.go (characters, documents), size.go (what parsing will
 // cost), yaml.go (values), document.go (fields), files.go and zip.go (which file is what). Writing is
 // emit.go (YAML) and render.go (files).

@@ -247,16 +247,20 @@ func names(input string) string {
 	var b strings.Builder
 	for name := range strings.Lines(input) {
 		name = unescape(strings.TrimSuffix(name, "\n"))
-		switch a, isAttachment := messeaf.ParseAttachmentName(name); {
-		case isAttachment && a.FileName() == name:
-			fmt.Fprintf(&b, "attachment %d, %s, %q\n", a.Serial, a.Kind, a.Name)
-		default:
-			if r, ok := messeaf.ParseMessageRef(name); ok && r.String() == name {
-				fmt.Fprintf(&b, "message %d of %s, %s, %q\n", r.Serial, r.Thread, r.Kind, r.ID)
-			} else {
-				fmt.Fprintln(&b, "nothing")
-			}
+		if a, ok := messeaf.ParseAttachmentName(name); ok {
+			fmt.Fprintf(&b, "attachment %d, %s, %q%s\n", a.Serial, a.Kind, a.Name, otherName(a.FileName(), name))
+		} else if r, ok := messeaf.ParseMessageRef(name); ok {
+			fmt.Fprintf(&b, "message %d of %s, %s, %q%s\n", r.Serial, r.Thread, r.Kind, r.ID, otherName(r.String(), name))
+		} else {
+			fmt.Fprintln(&b, "nothing")
 		}
 	}
 	return b.String()
+}
+
+func otherName(makes, name string) string {
+	if makes == name {
+		return ""
+	}
+	return ", but its name is " + makes
 }

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,21 @@ func TestZipBombs(t *testing.T) {
 			}
 			t.Logf("%d KB cost %d MB at once, %v", len(c.archive)>>10, cost>>20, took.Round(time.Millisecond))
 		})
+	}
+}
+
+// What an entry announces and can't hold is not allocated.
+func TestLiesAreNotAllocated(t *testing.T) {
+	archive := pack(t, entry{name: thread, body: envelope, size: 60 << 20})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := messeaf.ParseZip(archive)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "not as large as the zip says") {
+		t.Errorf("got %v", err)
+	}
+	if cost := after.TotalAlloc - before.TotalAlloc; cost > 1<<20 {
+		t.Errorf("%d KB were allocated for an archive of %d", cost>>10, len(archive))
 	}
 }
 

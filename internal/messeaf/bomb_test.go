@@ -24,6 +24,8 @@ const message = "---\nfrom: agent\nreceived: 2026-02-01T22:00:00Z\nMESS: []\n"
 func repeat(s string, size int) string { return strings.Repeat(s, size/len(s)) }
 
 // What is large, or would be, costs no more than a few times its size, whatever becomes of it.
+//
+// Long because it is a table.
 func TestBombs(t *testing.T) {
 	const mb = 1 << 20
 	var keys, mostKeys, staircase strings.Builder

@@ -16,7 +16,7 @@ import (
 // Whatever a thread says, its files say the same when they are read again, v1, v2 and packed, and
 // rendering what was read gives the same bytes.
 func TestFilesLoseNothing(t *testing.T) {
-	const seeds = 200
+	const seeds = 120
 	for seed := range int64(seeds) {
 		g := &generator{rand.New(rand.NewSource(seed))}
 		thread := g.thread(t, 0)
@@ -25,7 +25,9 @@ func TestFilesLoseNothing(t *testing.T) {
 			t.Fatalf("seed %d: line ends that readers differ on in\n%s", seed, text)
 		}
 		checkV2(t, seed, thread)
-		checkTree(t, seed, []*messeaf.Thread{thread, g.thread(t, 1), g.thread(t, 2)})
+		if seed%4 == 0 { // packing is the dearest part
+			checkTree(t, seed, []*messeaf.Thread{thread, g.thread(t, 1), g.thread(t, 2)})
+		}
 	}
 }
 
@@ -84,7 +86,7 @@ func checkTree(t *testing.T, seed int64, threads []*messeaf.Thread) {
 
 // A view that says what the thread says changes nothing. One that goes on keeps all that was there.
 func TestWithKeepsWhatIsThere(t *testing.T) {
-	for seed := range int64(200) {
+	for seed := range int64(100) {
 		g := &generator{rand.New(rand.NewSource(seed))}
 		thread := g.thread(t, 0)
 		v := thread.View()

@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"internal/eventlog": {},                                                                             // stores lines, does not know the rules
 	"internal/exchange": {},                                                                             // the rules, pure
 	"internal/httpapi":  {"gen/server", "internal/engine", "internal/exchange", "internal/auth", "api"}, // the only user of generated code
+	"internal/messeaf":  {"internal/exchange"},                                                          // for the names of statuses and refs
 }
 
 const module = "github.com/mess-exchange/mess-exchange"

@@ -21,7 +21,7 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 	if err != nil {
 		return nil, err
 	}
-	return document(appendThreads(nil, threads)), nil
+	return document(appendThreads(takeBuffer(), threads)), nil
 }
 
 // CreateRequest implements POST …/requests.

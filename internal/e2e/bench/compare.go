@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func compare(o options, threads int, disk float64) error {
 	defer bare.kill()
 	fmt.Printf("\n%d threads, read from the log in %d ms\n", threads, took.Milliseconds())
 	fmt.Printf("%-24s %10s %10s %7s %10s %10s %12s %12s\n", "", "server/s", "bare/s", "ratio", "p99 ms", "bare p99", "CPU µs/req", "bare CPU")
-	for _, m := range compared {
+	for _, m := range o.chosen(compared) {
 		rs, err := m.inTurns([]*target{ours, bare}, o.rounds, o.span)
 		if err != nil {
 			return err
@@ -45,6 +46,17 @@ func compare(o options, threads int, disk float64) error {
 		}
 	}
 	return nil
+}
+
+// chosen leaves out the measurements that were not asked for.
+func (o options) chosen(all []measurement) []measurement {
+	var chosen []measurement
+	for _, m := range all {
+		if strings.HasPrefix(m.name, o.only) {
+			chosen = append(chosen, m)
+		}
+	}
+	return chosen
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -69,7 +69,7 @@ func TestSuffixes(t *testing.T) {
 
 // beginLog leaves in a folder what a server leaves there after the executor has registered, and returns
 // the executor's key.
-func beginLog(t *testing.T, dir string) string {
+func beginLog(t testing.TB, dir string) string {
 	e, _, closeBoth := openEngine(t, dir)
 	defer closeBoth()
 	key, err := e.Register(t.Context(), exchangeID, engine.Registration{ExecutorID: executorID})
@@ -80,7 +80,7 @@ func beginLog(t *testing.T, dir string) string {
 }
 
 // openEngine runs the engine on a folder until closeBoth is called.
-func openEngine(t *testing.T, dir string) (e *engine.Engine, store *bucket.Store, closeBoth func()) {
+func openEngine(t testing.TB, dir string) (e *engine.Engine, store *bucket.Store, closeBoth func()) {
 	store, err := bucket.Open(t.Context(), bucket.Config{Type: "filesystem", Path: dir})
 	if err != nil {
 		t.Fatal(err)

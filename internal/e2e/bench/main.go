@@ -13,6 +13,7 @@ import (
 type options struct {
 	server  string
 	threads []int
+	only    string
 	rounds  int
 	span    time.Duration
 	s3      bool
@@ -29,6 +30,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.server, "server", "", "the mess-exchange binary")
 	threads := flag.String("threads", "100,10000", "threads in the exchange while server and bare handler are compared")
+	flag.StringVar(&o.only, "only", "", "make only those measurements of the tables whose name begins so: GET, list, create, claim")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each measurement; the median is printed")
 	flag.DurationVar(&o.span, "span", time.Second, "length of one measurement")
 	flag.BoolVar(&o.s3, "s3", true, "measure creates on an S3 server, too; the first time it is built")

@@ -36,7 +36,7 @@ func grow(o options) error {
 		return err
 	}
 	fmt.Printf("%-24s %16s %16s %7s\n", "", "CPU µs with few", "CPU µs with many", "ratio")
-	for _, m := range grown {
+	for _, m := range o.chosen(grown) {
 		rs, err := m.inTurns(targets, o.rounds, o.span)
 		if err != nil {
 			return err

@@ -88,9 +88,10 @@ func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]ex
 // for a day whose four-character refs are nearly used up. All of them taken is out of the question.
 func newSuffixes() []string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	var suffixes []string
+	lengths := [...]int{4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6}
+	suffixes := make([]string, 0, len(lengths))
 	text := randomText(alphabet, 8*4+4*5+4*6)
-	for _, length := range [...]int{4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6} {
+	for _, length := range lengths {
 		suffixes = append(suffixes, text[:length])
 		text = text[length:]
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -72,6 +73,26 @@ func (d document) VisitListExecutorsResponse(w http.ResponseWriter) error {
 func (d document) send(w http.ResponseWriter) error {
 	err := writeJSON(w, http.StatusOK, d)
 	giveBuffer(d)
+	return err
+}
+
+// threadState answers a change: what became of a thread.
+type threadState struct{ ref, status string }
+
+func (s threadState) VisitCreateRequestResponse(w http.ResponseWriter) error {
+	return s.send(w, http.StatusCreated)
+}
+
+func (s threadState) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+	return s.send(w, http.StatusOK)
+}
+
+func (s threadState) send(w http.ResponseWriter, status int) error {
+	text := append(takeBuffer(), `{"ref":`...)
+	text = append(appendString(text, s.ref), `,"status":`...)
+	text = append(appendString(text, s.status), "}\n"...)
+	err := writeJSON(w, status, text)
+	giveBuffer(text)
 	return err
 }
 
@@ -212,9 +233,39 @@ func appendTwo(dst []byte, n int) []byte {
 
 // compact removes the white space between the tokens of a valid JSON value and changes nothing else.
 func compact(v []byte) json.RawMessage {
-	c := jsontext.Value(append([]byte(nil), v...))
-	if err := c.Compact(); err != nil {
-		return v // not reached: v was parsed before
+	return json.RawMessage(appendCompact(make([]byte, 0, len(v)), v))
+}
+
+// appendCompact is compact for the end of a buffer. Every byte outside of strings that is white space
+// goes; a quote ends a string unless a backslash stands before it that is not escaped itself.
+func appendCompact(dst, v []byte) []byte {
+	for len(v) > 0 {
+		at := bytes.IndexAny(v, "\" \t\r\n")
+		if at < 0 {
+			return append(dst, v...)
+		}
+		dst = append(dst, v[:at]...)
+		v = v[at:]
+		if v[0] != '"' {
+			v = v[1:]
+			continue
+		}
+		end := stringEnd(v)
+		dst = append(dst, v[:end]...)
+		v = v[end:]
 	}
-	return json.RawMessage(c)
+	return dst
+}
+
+// stringEnd returns how many bytes the string takes that v begins with, its quotes included.
+func stringEnd(v []byte) int {
+	for i := 1; i < len(v); i++ {
+		switch v[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(v) // not reached: v was parsed before
 }

@@ -37,7 +37,7 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 	if err := h.exchange.Create(ctx, callOf(ctx).caller, cmd); err != nil {
 		return nil, err
 	}
-	return server.CreateRequest201JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+	return threadState{cmd.Result.Ref, cmd.Result.Status}, nil
 }
 
 // GetRequest implements GET …/requests/{ref}.
@@ -59,20 +59,24 @@ func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequ
 	if err := h.exchange.Update(ctx, callOf(ctx).caller, cmd); err != nil {
 		return nil, err
 	}
-	return server.UpdateRequest200JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+	return threadState{cmd.Result.Ref, cmd.Result.Status}, nil
 }
 
 // block is the body as the content of a request block.
 func (b *body) block() json.RawMessage {
-	text := []byte{'{'}
+	size := 2
+	for _, m := range b.members {
+		size += len(m.key) + len(m.raw) + 2
+	}
+	text := append(make([]byte, 0, size), '{')
 	for i, m := range b.members {
 		if i > 0 {
 			text = append(text, ',')
 		}
 		text = append(append(text, m.key...), ':')
-		text = append(text, m.raw...)
+		text = appendCompact(text, m.raw)
 	}
-	return compact(append(text, '}'))
+	return append(text, '}')
 }
 
 func compactOrNil(raw json.RawMessage) json.RawMessage {

@@ -31,7 +31,7 @@ type operation struct {
 	path    []*openapi3.Parameter
 	strict  []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query   []*openapi3.Parameter
-	queries memo // that have passed: a program asks the same again and again
+	queries memo             // that have passed: a program asks the same again and again
 	body    *openapi3.Schema // nil where it takes none
 	lenient func(*body, *openapi3.Schema)
 	route   *routers.Route

@@ -26,7 +26,7 @@ func TestHistory(t *testing.T) {
 			}
 			e, store, closeBoth := openEngine(t, dir)
 			defer closeBoth()
-			report, err := eventlog.Check(t.Context(), store, exchangeID)
+			report, err := eventlog.Check(t.Context(), store, exchangeID, eventlog.CheckOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -202,8 +202,21 @@ func appendError(dst []byte, message string, code exchange.Code) []byte {
 
 // appendString quotes s. Invalid UTF-8, which data of other servers may hold, is shown as U+FFFD.
 func appendString(dst []byte, s string) []byte {
+	if isPlain(s) { // most are, and a list has six hundred of them
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
+}
+
+// isPlain reports whether s stands in JSON as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // appendTime writes RFC 3339 in UTC with milliseconds. An answer to a list has two hundred times in it,

@@ -17,11 +17,19 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 	if r.Params.Limit != nil {
 		filter.Limit = *r.Params.Limit
 	}
-	threads, err := h.exchange.Threads(ctx, callOf(ctx).caller, filter)
+	caller := callOf(ctx).caller
+	name := listName{caller.Exchange, filter}
+	kept := h.lists.get(name)
+	threads, head, err := h.exchange.ThreadsSince(ctx, caller, filter, kept.known())
 	if err != nil {
 		return nil, err
 	}
-	return document(appendThreads(takeBuffer(), threads)), nil
+	if head == kept.known() {
+		return keptDocument(kept.text), nil
+	}
+	text := appendThreads(takeBuffer(), threads)
+	h.lists.put(name, kept, head, text)
+	return document(text), nil
 }
 
 // CreateRequest implements POST …/requests.

@@ -114,7 +114,7 @@ func printStart(o options, name string, p *place, rounds int, snapshot bool) err
 			fmt.Printf("%-40s %10s  (the server left none)\n", name, "–")
 			return nil
 		default:
-			found = fmt.Sprintf("  (%d objects, %.0f MB)", count, float64(size)/1e6)
+			found = fmt.Sprintf("  (%d objects, %.1f MB)", count, float64(size)/1e6)
 		}
 		t, err := start(p, o.server, "serve")
 		if err != nil {

@@ -84,6 +84,15 @@ func (s *Server) NewBucket(tb testing.TB) string {
 	return name
 }
 
+// Put writes an object, as a client of the server does.
+func (s *Server) Put(tb testing.TB, bucket, key string, content []byte) {
+	tb.Helper()
+	o := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(content)}
+	if _, err := s.client().PutObject(tb.Context(), o); err != nil {
+		tb.Fatalf("writing %s: %v", key, err)
+	}
+}
+
 func (s *Server) client() *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String("http://" + s.address),

@@ -1,0 +1,213 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/s3test"
+)
+
+// errand is work that the program does behind its answers, and in whose middle it may be killed.
+type errand struct {
+	name string
+	// begin starts the process that does the work on a place, which ends by itself when it is done.
+	begin func(t *testing.T, place storage) *server
+	// works tells whether a change of a file, with its path in the folder, is a step of the work.
+	works func(path string) bool
+	// stage says how far the work has come in a folder, "" where it has not begun or is done.
+	stage func(t *testing.T, h *history, data string) string
+	// done fails the test where the work is not done in a folder.
+	done func(t *testing.T, h *history, data string)
+}
+
+// errands are what a server does behind its answers.
+var errands = []errand{
+	{name: "compaction", begin: beginCompaction, works: worksOnCompaction, stage: compactionStage, done: compactionDone},
+}
+
+const killRounds = 20
+
+// TestKillErrands: the program is killed 20 times in the middle of each errand, at moments spread over all its
+// steps. After each the check passes and a server serves what it did before; and when the errand was done
+// again, DuckDB's query gives each event once.
+func TestKillErrands(t *testing.T) {
+	h := newHistory(t, 6, 14)
+	for _, e := range errands {
+		t.Run(e.name+"/filesystem", func(t *testing.T) {
+			e.killOften(t, h, killRounds, func() storage { return folder(t) })
+		})
+		t.Run(e.name+"/s3", func(t *testing.T) {
+			store := s3test.Start(t)
+			e.killOften(t, h, killRounds/4, func() storage { return bucketOf(t, store) })
+		})
+	}
+}
+
+// killOften has the errand done once without a disturbance, to learn its steps, and then begun and killed
+// in each round, each time on a fresh copy of the history and a bit later.
+func (e errand) killOften(t *testing.T, h *history, rounds int, fresh func() storage) {
+	place := fresh()
+	h.copyTo(t, place)
+	steps := e.killAt(t, place, 0)
+	e.done(t, h, place.data)
+	h.verify(t, place)
+	t.Logf("it takes %d steps", steps)
+
+	hits := map[string]int{}
+	for round := range rounds {
+		place := fresh()
+		h.copyTo(t, place)
+		e.killAt(t, place, 1+int64(round)*steps/int64(rounds))
+		stage := e.stage(t, h, place.data)
+		hits[stage]++
+		checkPasses(t, place.settings)
+		if round%4 == 3 {
+			if said := h.serve(t, place, func(agent client) { agent.create(t, intent("after the kill")) }); said != h.said {
+				t.Errorf("a server after the kill says\n%s\nwant\n%s", said, h.said)
+			}
+		}
+		e.killAt(t, place, 0)
+		e.done(t, h, place.data)
+		h.verify(t, place)
+		if t.Failed() {
+			t.Fatalf("in round %d of %d, killed %s", round+1, rounds, stage)
+		}
+	}
+	middle := rounds - hits[""]
+	delete(hits, "")
+	t.Logf("%d kills, %d of them in the middle: %v", rounds, middle, hits)
+	if middle < rounds*3/4 {
+		t.Errorf("only %d of %d kills hit it in the middle", middle, rounds)
+	}
+}
+
+// killAt does the errand and kills the process at one of its steps; 0 lets it finish. It returns the number of
+// steps that were seen.
+func (e errand) killAt(t *testing.T, place storage, step int64) (steps int64) {
+	t.Helper()
+	var seen atomic.Int64
+	now := make(chan struct{})
+	stop := watch(t, place.data, func(path string) {
+		if e.works(path) && seen.Add(1) == step {
+			close(now)
+		}
+	})
+	s := e.begin(t, place)
+	select {
+	case <-now:
+		s.kill()
+	case <-s.exited:
+	case <-time.After(time.Minute):
+		s.kill()
+		t.Fatalf("%s did not end within a minute:\n%s", e.name, s.log.tail(20))
+	}
+	stop()
+	if step == 0 && !s.state.Success() {
+		t.Fatalf("%s ended with %v:\n%s", e.name, s.state, s.log.tail(20))
+	}
+	return seen.Load()
+}
+
+// verify holds a place in which an errand is done to the history: the check passes, what the original server
+// wrote is untouched, and DuckDB gives each event of a thread once.
+func (h *history) verify(t *testing.T, place storage) {
+	t.Helper()
+	checkPasses(t, place.settings)
+	for path, want := range h.old {
+		if got, err := os.ReadFile(filepath.Join(place.data, path)); err != nil || string(got) != want {
+			t.Errorf("%s, of the original server: %v, %q became %q", path, err, want, got)
+		}
+	}
+	_, rows := query(t, place.data, contractQuery)
+	found := map[string]int{}
+	for _, r := range rows {
+		found[orNull(r["event_id"])]++
+	}
+	for _, id := range h.events {
+		if found[id] == 0 {
+			t.Errorf("event %s is lost", id)
+		}
+	}
+	for id, n := range found {
+		if n > 1 {
+			t.Errorf("event %s is there %d times", id, n)
+		}
+	}
+}
+
+// beginCompaction merges days from outside.
+func beginCompaction(t *testing.T, place storage) *server {
+	t.Helper()
+	s, err := spawn(place.settings, nil, "compact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// worksOnCompaction: a step is a day being written beside its place, the day's first object overwritten with it,
+// or another object of it deleted.
+func worksOnCompaction(path string) bool {
+	_, commit := commitOf(path)
+	return commit || unfinished.MatchString(path)
+}
+
+// unfinished are the files that a directory's server has not given their names yet.
+var unfinished = regexp.MustCompile(`^\.tmp/\d`)
+
+// compactionStage looks which days are one object, and of which the first object holds the day beside others.
+func compactionStage(t *testing.T, h *history, data string) string {
+	t.Helper()
+	merged := 0
+	for _, day := range h.closed {
+		files := commitsOf(t, data, day)
+		content, err := os.ReadFile(files[0])
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case len(files) == 1:
+			merged++
+		case strings.Contains(string(content), `"event_type":"day_closed"`):
+			return "while the rest of a day is deleted"
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(data, ".tmp", "*")); err != nil || len(left) > 0 {
+		return "while a day is written"
+	}
+	if merged > 0 && merged < len(h.closed) {
+		return "between two days"
+	}
+	return ""
+}
+
+// compactionDone: each closed day is one object.
+func compactionDone(t *testing.T, h *history, data string) {
+	t.Helper()
+	for _, day := range h.closed {
+		if files := commitsOf(t, data, day); len(files) != 1 {
+			t.Errorf("%s is %d objects, want 1: %v", day, len(files), files)
+		}
+	}
+}
+
+// commitsOf lists the commits of home on a day.
+func commitsOf(t *testing.T, data, day string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "events", "exchange=home", filepath.FromSlash(day), "*.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(file string) bool { _, commit := commitOf(file); return !commit })
+	if len(files) == 0 {
+		t.Fatalf("no commits of %s", day)
+	}
+	return files
+}

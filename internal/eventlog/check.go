@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"unicode/utf8"
 )
@@ -18,16 +19,23 @@ type Report struct {
 	Legacy   int   // objects of the original server
 	// Findings are broken rules: an acknowledged write may be missing, or a reader may fail.
 	Findings []string
+	First    string // key of the object in which the first of them shows, "" where there are none
+	Whole    bool   // whether the log was read to its head, which findings may prevent
 	// Notes are oddities that no server may mend and every server reads past, such as a torn line of the
 	// original server. A query on the folder may still fail on them.
 	Notes []string
 }
 
-func (r *Report) finding(format string, args ...any) {
+// Find adds a finding, and the key of the object in which it shows.
+func (r *Report) Find(key, format string, args ...any) {
+	if len(r.Findings) == 0 {
+		r.First = key
+	}
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-func (r *Report) note(format string, args ...any) {
+// Note adds a note.
+func (r *Report) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -37,9 +45,15 @@ func (r *Report) note(format string, args ...any) {
 // nothing, and may run beside a server. An error means that the store could not be read or that there is
 // no such log; what is wrong with the log is in the report.
 func Check(ctx context.Context, store Store, exchange string) (Report, error) {
+	return CheckInto(ctx, store, exchange, discard{})
+}
+
+// CheckInto is Check, and feeds what it reads to m as well, for those who check what belongs to the log. What
+// m holds afterwards is the log as of some moment after the call, if the report says that it is whole.
+func CheckInto(ctx context.Context, store Store, exchange string, m Machine) (Report, error) {
 	r := Report{Exchange: exchange}
 	if err := verifySchema(ctx, store); err != nil {
-		r.finding("%v", err)
+		r.Find(SchemaKey, "%v", err)
 	}
 	// The listing comes first: what is committed while the chain is walked is in the chain only.
 	positions, others, err := list(ctx, store, exchange)
@@ -54,10 +68,10 @@ func Check(ctx context.Context, store Store, exchange string) (Report, error) {
 		// A server adopts it when it opens the exchange.
 		return r, r.checkLegacy(ctx, store, opened{genesis: genesis{Legacy: &legacySet{}}}, others)
 	case errors.Is(err, errAbsent):
-		r.finding("position 0 is missing: %s", genesisKey(exchange))
+		r.Find(genesisKey(exchange), "position 0 is missing: %s", genesisKey(exchange))
 		return r, nil
 	case errors.Is(err, errCorrupt):
-		r.finding("%v", err)
+		r.Find(genesisKey(exchange), "%v", err)
 		return r, nil
 	case err != nil:
 		return r, err
@@ -65,19 +79,28 @@ func Check(ctx context.Context, store Store, exchange string) (Report, error) {
 	if err := r.checkLegacy(ctx, store, g, others); err != nil {
 		return r, err
 	}
-	return r, r.checkChain(ctx, store, g, positions)
+	if g.Legacy != nil {
+		// What is odd in it is in the report by now.
+		events, err := readLegacy(ctx, store, exchange, others, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return r, err
+		}
+		m.Apply(events)
+	}
+	m.Apply(g.object.events)
+	return r, r.checkChain(ctx, store, g, positions, m)
 }
 
 func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed) error {
 	r.Legacy = len(others)
 	if g.Legacy == nil {
 		for _, o := range others {
-			r.note("%s is no commit of this log", o.key)
+			r.Note("%s is no commit of this log", o.key)
 		}
 		return nil
 	}
 	if got := setOf(others); g.object.events != nil && got.SHA256 != g.Legacy.SHA256 {
-		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
+		r.Note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
 	}
 	for _, o := range others {
 		c, err := readWhole(ctx, store, o.key, replayTimeout)
@@ -85,15 +108,15 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 			return err
 		}
 		parseLegacy(c.data, r.Exchange, o.key, func(line int, err error) {
-			r.note("%s line %d, of the original server: %v", o.key, line, err)
+			r.Note("%s line %d, of the original server: %v", o.key, line, err)
 		})
 	}
 	return nil
 }
 
 // checkChain walks the positions from 1 to the head.
-func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place) error {
-	l := &Log{store: store, exchange: r.Exchange, machine: discard{}, own: map[string]struct{}{}}
+func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place, m Machine) error {
+	l := &Log{store: store, exchange: r.Exchange, machine: m, own: map[string]struct{}{}}
 	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
 	chain := map[string]struct{}{g.object.key: {}}
 	ids := map[string]int64{g.object.events[0].ID: 0}
@@ -108,12 +131,13 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, position
 	})
 	r.Objects, r.Events = len(chain)-1, l.head.next-1
 	if errors.Is(err, errCorrupt) {
-		r.finding("%v", err)
+		r.Find(l.head.place(r.Exchange).key, "%v", err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	r.Whole = len(positions) == 0 || positions[len(positions)-1].seq < l.head.next
 	return r.checkStrays(ctx, store, positions, chain, firsts, l.head.next)
 }
 
@@ -139,13 +163,13 @@ func (r *Report) checkStrays(ctx context.Context, store Store, positions []place
 		case err != nil && !errors.Is(err, errCorrupt):
 			return err
 		case p.seq >= next:
-			r.finding("%s exists, but position %d is missing: %s", p, next, p.key)
+			r.Find(p.key, "%s exists, but position %d is missing: %s", p, next, p.key)
 		case !ok || p.seq <= first.seq || p.seq > first.last():
-			r.finding("%s is not in the chain of commits: %s", p, p.key)
+			r.Find(p.key, "%s is not in the chain of commits: %s", p, p.key)
 		case !first.closes():
-			r.finding("%s is in the chain twice, for the day was merged in part: %s", p, p.key)
+			r.Find(p.key, "%s is in the chain twice, for the day was merged in part: %s", p, p.key)
 		default:
-			r.note("%s is left over from a merge, and no part of the log: %s", p, p.key)
+			r.Note("%s is left over from a merge, and no part of the log: %s", p, p.key)
 		}
 	}
 	return nil
@@ -159,12 +183,12 @@ var lineKeys = []string{"event_id", "seq", "ts", "exchange_id", "thread_ref", "e
 func (r *Report) checkLines(o object, ids map[string]int64) {
 	for n, raw := range bytes.Split(bytes.TrimSuffix(o.data, []byte("\n")), []byte("\n")) {
 		if problem := lineProblem(raw); problem != "" {
-			r.finding("%s line %d: %s", o.key, n+1, problem)
+			r.Find(o.key, "%s line %d: %s", o.key, n+1, problem)
 		}
 	}
 	for _, e := range o.events {
 		if seq, ok := ids[e.ID]; ok && seq != e.Seq { // the same seq: the day was merged while it was read
-			r.finding("%s: event id %s of seq %d is that of seq %d too", o.key, e.ID, e.Seq, seq)
+			r.Find(o.key, "%s: event id %s of seq %d is that of seq %d too", o.key, e.ID, e.Seq, seq)
 		}
 		ids[e.ID] = e.Seq
 	}

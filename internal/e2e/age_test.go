@@ -135,6 +135,20 @@ func commitOf(file string) (day string, ok bool) {
 	return found[1], true
 }
 
+// commitsOf lists the commits of home on a day.
+func commitsOf(t *testing.T, data, day string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "events", "exchange=home", filepath.FromSlash(day), "*.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(file string) bool { _, commit := commitOf(file); return !commit })
+	if len(files) == 0 {
+		t.Fatalf("no commits of %s", day)
+	}
+	return files
+}
+
 var date = regexp.MustCompile(`\b(\d{4})([-/])(\d{2})[-/](\d{2})\b`)
 
 // age makes all that servers have written to a folder so many days older, as if it had lain there for that

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -196,18 +195,4 @@ func compactionDone(t *testing.T, h *history, data string) {
 			t.Errorf("%s is %d objects, want 1: %v", day, len(files), files)
 		}
 	}
-}
-
-// commitsOf lists the commits of home on a day.
-func commitsOf(t *testing.T, data, day string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(data, "events", "exchange=home", filepath.FromSlash(day), "*.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = slices.DeleteFunc(files, func(file string) bool { _, commit := commitOf(file); return !commit })
-	if len(files) == 0 {
-		t.Fatalf("no commits of %s", day)
-	}
-	return files
 }

@@ -387,3 +387,45 @@ func putThrough(l *line) (got int, date time.Time) {
 	date, _ = http.ParseTime(res.Header.Get("Date"))
 	return len(body), date
 }
+
+// TestLineHolds: a line keeps the requests or the answers that it was told to keep, and no others, until it is
+// told to let them pass; and the Date of an answer is the time at which the store gave it.
+func TestLineHolds(t *testing.T) {
+	arrived := make(chan string, 1)
+	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.Method }))
+	defer store.Close()
+	l := newLine(t, &s3test.Server{Endpoint: store.URL, AccessKey: "a", SecretKey: "s"}, rand.New(rand.NewPCG(1, 1)))
+	for _, answers := range []bool{false, true} {
+		h := l.keep(http.MethodPut, answers)
+		if res, err := http.Get(l.endpoint + "/b/k"); err != nil || <-arrived != http.MethodGet {
+			t.Fatalf("another method: %v, %v", res, err)
+		}
+		dates := make(chan string, 1)
+		go func() {
+			req, _ := http.NewRequest(http.MethodPut, l.endpoint+"/b/k", nil) // it is well-formed
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				dates <- res.Header.Get("Date")
+			}
+			close(dates)
+		}()
+		<-h.caught
+		given := l.date()
+		if got := len(arrived); got != map[bool]int{false: 0, true: 1}[answers] {
+			t.Errorf("answers %v: %d requests had reached the store when the line had caught one", answers, got)
+		}
+		l.shift(48 * time.Hour)
+		if !answers {
+			given = l.date()
+		}
+		if len(dates) > 0 {
+			t.Errorf("answers %v: answered before it was let pass", answers)
+		}
+		l.release()
+		date, err := http.ParseTime(<-dates)
+		if off := date.Sub(given).Abs(); err != nil || off > time.Hour || <-arrived != http.MethodPut {
+			t.Errorf("answers %v: the Date is %v, %v off (%v)", answers, date, off, err)
+		}
+		<-h.passed
+		l.shift(0)
+	}
+}

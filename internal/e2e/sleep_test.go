@@ -92,6 +92,7 @@ func (x *sleep) wait(d time.Duration) {
 	}
 }
 
+// take puts the sleeper to sleep, has the day merged, and wakes it.
 func (x *sleep) take(t *testing.T, n night, number int) {
 	text := func(what string) string { return fmt.Sprintf("%d: %s", number, what) }
 	x.ask(t, x.asleep, text("written by the sleeper before"))
@@ -99,33 +100,41 @@ func (x *sleep) take(t *testing.T, n night, number int) {
 	x.asleep.threads(t, "") // it knows both
 	day := x.near.date().UTC().Format("2006/01/02")
 
+	var kept *hold
 	result := make(chan answer, 1)
-	if n.method != "" {
-		defer x.near.release() // where the test fails before
-		h := x.near.keep(n.method, n.answers)
-		go func() { result <- x.under(n, text("under way")) }()
-		<-h.caught
-		x.signal(t, syscall.SIGSTOP)
-		defer func() {
-			select {
-			case <-h.passed:
-			default:
-				t.Error("nothing was on its way")
-			}
-		}()
-	} else {
-		x.signal(t, syscall.SIGSTOP)
+	if n.method == "" {
 		close(result)
+	} else {
+		kept = x.near.keep(n.method, n.answers)
+		defer x.near.release() // where the test fails before it comes to that
+		go func() { result <- x.under(n, text("under way")) }()
+		await(t, kept.caught, "a "+n.method+" on its way")
 	}
+	x.signal(t, syscall.SIGSTOP)
 	x.mergeBehind(t, day, text)
 	x.near.release()
+	if kept != nil {
+		await(t, kept.passed, "its arrival at the store")
+	}
 	if n.orphan {
-		x.awaitCommits(t, day, 2)
+		if files := commitsOf(t, x.place.data, day); len(files) != 2 {
+			t.Errorf("%s holds %v, want what the sleeper wrote too", day, files)
+		}
 	}
 	x.signal(t, syscall.SIGCONT)
 	x.wake(t, n, text, result)
 	if files := commitsOf(t, x.place.data, day); len(files) != 1 {
 		t.Errorf("%s, which was merged, holds %v", day, files)
+	}
+}
+
+// await waits for something that must come.
+func await(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("waited 30 s for %s", what)
 	}
 }
 
@@ -168,18 +177,6 @@ func (x *sleep) mergeBehind(t *testing.T, day string, text func(string) string) 
 	x.ask(t, x.awake, text("written after the merge"))
 }
 
-// awaitCommits waits until the store holds that many commits of a day.
-func (x *sleep) awaitCommits(t *testing.T, day string, want int) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for len(commitsOf(t, x.place.data, day)) != want {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: got %v, want %d commits", day, commitsOf(t, x.place.data, day), want)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // wake holds what the server answers on waking against what was acknowledged.
 func (x *sleep) wake(t *testing.T, n night, text func(string) string, result <-chan answer) {
 	t.Helper()
@@ -188,11 +185,13 @@ func (x *sleep) wake(t *testing.T, n night, text func(string) string, result <-c
 	}
 	switch a, under := <-result; {
 	case !under:
+	case a.status == http.StatusServiceUnavailable: // of a machine so slow that the server's patience has ended
+		if a.text("code") == "outcome_unknown" {
+			x.unknown[text("under way")] = true
+		}
 	case n.method == http.MethodGet && a.status == http.StatusOK: // what came after it was asked may be missing
-	case a.status == http.StatusCreated:
+	case n.method == http.MethodPut && a.status == http.StatusCreated:
 		x.acknowledged[a.text("ref")] = text("under way")
-	case a.status == http.StatusServiceUnavailable && a.text("code") == "outcome_unknown": // a very slow machine
-		x.unknown[text("under way")] = true
 	default:
 		t.Errorf("the call that was under way: got %v", a)
 	}

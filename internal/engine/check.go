@@ -24,7 +24,7 @@ import (
 // Such an object is written before or after an event, so a crash may leave it one step ahead or behind. That
 // is a note. A finding is what no crash can leave.
 func Check(ctx context.Context, store Store, id string) (eventlog.Report, error) {
-	// Profiles are read first: whatever they say, the log as it is read afterwards has said it before.
+	// Profiles are read first: each was written after its registration, which the log, read afterwards, holds.
 	profiles, strangers, err := readProfiles(ctx, store, id)
 	if err != nil {
 		return eventlog.Report{Exchange: id}, err

@@ -17,27 +17,35 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// Check verifies what a store holds of one exchange: its log, as eventlog.Check does, and the objects that
-// belong to the log, each kind in a file of its own (check_profiles.go). It writes nothing, takes no lock and
-// may run beside servers. Errors are those of eventlog.Check; what is wrong is in the report.
+// Check verifies what a store holds of one exchange: its log, as eventlog.Check does, its snapshots, each of
+// which must be what the log's events make, and the objects that belong to the log, each kind in a file of its
+// own (check_profiles.go). It writes nothing, takes no lock and may run beside servers. Errors are those of
+// eventlog.Check; what is wrong is in the report.
 //
-// Such an object is written before or after an event, so a crash may leave it one step ahead or behind. That
-// is a note. A finding is what no crash can leave.
-func Check(ctx context.Context, store Store, id string) (eventlog.Report, error) {
+// What belongs to the log is written before or after an event, so a crash may leave it one step ahead or
+// behind. That is a note. A finding is what no crash can leave.
+func Check(ctx context.Context, store Store, exchangeID string) (eventlog.Report, error) {
 	// Profiles are read first: each was written after its registration, which the log, read afterwards, holds.
-	profiles, strangers, err := readProfiles(ctx, store, id)
+	profiles, strangers, err := readProfiles(ctx, store, exchangeID)
 	if err != nil {
-		return eventlog.Report{Exchange: id}, err
+		return eventlog.Report{Exchange: exchangeID}, err
 	}
-	a := newAudit()
-	r, err := eventlog.CheckInto(ctx, store, id, a)
+	a := &audit{keys: map[string][]string{}}
+	r, err := eventlog.Check(ctx, store, exchangeID, eventlog.CheckOptions{
+		New: func() eventlog.Projection { return newMachine(exchangeID, nil) },
+		Difference: func(restored, replayed eventlog.Projection) string {
+			return difference(restored.(*machine), replayed.(*machine))
+		},
+		Watch: a.watch,
+		Head:  func(replayed eventlog.Projection) { a.state = replayed.(*machine).state },
+	})
 	if err != nil {
 		return r, err
 	}
 	for _, key := range strangers {
 		r.Note("%s is no profile", key)
 	}
-	if !r.Whole {
+	if a.state == nil {
 		r.Note("the profiles were not held against the log, which is not whole, or has yet to be opened by a server")
 		return r, nil
 	}
@@ -46,17 +54,14 @@ func Check(ctx context.Context, store Store, id string) (eventlog.Report, error)
 
 // audit is the state of an exchange whose log is checked, and what else is needed to judge what belongs to it.
 type audit struct {
-	state  *exchange.State
+	state  *exchange.State     // at the head; nil where the log could not be read up to there
 	legacy bool                // whether there was data of the original server
 	keys   map[string][]string // by executor: the hashes of all keys that this log gave it, the last one last
 }
 
-func newAudit() *audit { return &audit{state: exchange.New(), keys: map[string][]string{}} }
-
-// Apply folds events, as eventlog.Machine says.
-func (a *audit) Apply(events []eventlog.Event) {
+// watch is told each event of the log, in order.
+func (a *audit) watch(events []eventlog.Event) {
 	for _, ev := range events {
-		a.state.Apply(exchange.Event(ev))
 		switch {
 		case ev.Type == exchange.ExchangeOpened:
 			a.legacy = adoptsOldData(ev.Payload)
@@ -70,9 +75,6 @@ func (a *audit) Apply(events []eventlog.Event) {
 		}
 	}
 }
-
-// Fork is never called: nothing is decided.
-func (a *audit) Fork() eventlog.Tentative { return nil }
 
 func adoptsOldData(genesis json.RawMessage) bool {
 	var p struct {

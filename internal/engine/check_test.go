@@ -100,11 +100,14 @@ func TestCheckProfiles(t *testing.T) {
 
 // Ensure that a profile with the key that its executor had before the last one is no finding.
 func TestCheckKnowsKeysThatWereReplaced(t *testing.T) {
-	a := newAudit()
-	a.Apply([]eventlog.Event{
+	events := []eventlog.Event{
 		{Seq: 1, Type: exchange.ExecutorRegistered, Actor: "agent", Payload: []byte(`{"display_name":"agent","capabilities":[],"api_key_hash":"one"}`)},
 		{Seq: 2, Type: exchange.ExecutorUpdated, Actor: "agent", Payload: []byte(`{"api_key_hash":"two"}`)},
-	})
+	}
+	m := newMachine("home", nil)
+	m.Apply(events)
+	a := &audit{state: m.state, keys: map[string][]string{}}
+	a.watch(events)
 	x, _ := a.state.Executor("agent")
 	for hash, want := range map[string]eventlog.Report{
 		"one":   {Notes: []string{agentProfile + " has the hash of a key that was replaced"}},

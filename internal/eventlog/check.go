@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"unicode/utf8"
 )
@@ -20,7 +19,6 @@ type Report struct {
 	// Findings are broken rules: an acknowledged write may be missing, or a reader may fail.
 	Findings []string
 	First    string // key of the object in which the first of them shows, "" where there are none
-	Whole    bool   // whether the log was read to its head, which findings may prevent
 	// Notes are oddities that no server may mend and every server reads past, such as a torn line of the
 	// original server. A query on the folder may still fail on them.
 	Notes []string
@@ -39,34 +37,49 @@ func (r *Report) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
+// CheckOptions of Check. The zero value checks the log without its snapshots.
+type CheckOptions struct {
+	// New makes a projection that was fed nothing. With it each snapshot of its version is held against the
+	// state that the log's events make.
+	New func() Projection
+	// Difference says in what two projections differ that stand at the same event, or "". They may have
+	// the positions of the events in different forms (SameEvent).
+	Difference func(restored, replayed Projection) string
+	// Watch is told the events in the order of the log, those of the original server first, each once.
+	Watch func(events []Event)
+	// Head is told the state at the head, made by New, where the log could be read up to there. For those who
+	// check what belongs to the log: it is the log as of some moment after the call of Check.
+	Head func(replayed Projection)
+}
+
 // Check reads the whole log of an exchange from the store alone and holds it against the format: the
 // chain of positions without a hole, one key for each, every object whole, every line strict, seq and ts
 // in order, days closed where they end, and nothing in the folder that is not accounted for. It writes
 // nothing, and may run beside a server. An error means that the store could not be read or that there is
 // no such log; what is wrong with the log is in the report.
-func Check(ctx context.Context, store Store, exchange string) (Report, error) {
-	return CheckInto(ctx, store, exchange, discard{})
-}
-
-// CheckInto is Check, and feeds what it reads to m as well, for those who check what belongs to the log. What
-// m holds afterwards is the log as of some moment after the call, if the report says that it is whole.
-func CheckInto(ctx context.Context, store Store, exchange string, m Machine) (Report, error) {
+func Check(ctx context.Context, store Store, exchange string, o CheckOptions) (Report, error) {
 	r := Report{Exchange: exchange}
+	snapshots, err := r.findSnapshots(ctx, store, o) // first of all: what they are made of is in the log by then
+	if err != nil {
+		return r, err
+	}
 	if err := verifySchema(ctx, store); err != nil {
 		r.Find(SchemaKey, "%v", err)
 	}
 	// The listing comes first: what is committed while the chain is walked is in the chain only.
-	positions, others, err := list(ctx, store, exchange)
+	found, err := list(ctx, store, exchange)
 	if err != nil {
 		return r, err
 	}
 	g, err := readGenesis(ctx, store, exchange)
 	switch {
-	case errors.Is(err, errAbsent) && len(positions)+len(others) == 0:
+	case errors.Is(err, errAbsent) && len(found.positions)+len(found.others) == 0:
 		return r, ErrNotFound
-	case errors.Is(err, errAbsent) && len(positions) == 0:
+	case errors.Is(err, errAbsent) && len(found.positions) == 0:
 		// A server adopts it when it opens the exchange.
-		return r, r.checkLegacy(ctx, store, opened{genesis: genesis{Legacy: &legacySet{}}}, others)
+		_, err := readLegacy(ctx, store, exchange, found.others, r.oddLine)
+		r.Legacy = len(found.others)
+		return r, err
 	case errors.Is(err, errAbsent):
 		r.Find(genesisKey(exchange), "position 0 is missing: %s", genesisKey(exchange))
 		return r, nil
@@ -76,22 +89,19 @@ func CheckInto(ctx context.Context, store Store, exchange string, m Machine) (Re
 	case err != nil:
 		return r, err
 	}
-	if err := r.checkLegacy(ctx, store, g, others); err != nil {
+	c := &comparison{report: &r, ctx: ctx, store: store, options: o, snapshots: snapshots}
+	if err := r.checkLegacy(ctx, store, g, found.others, c); err != nil {
 		return r, err
 	}
-	if g.Legacy != nil {
-		// What is odd in it is in the report by now.
-		events, err := readLegacy(ctx, store, exchange, others, slog.New(slog.DiscardHandler))
-		if err != nil {
-			return r, err
-		}
-		m.Apply(events)
-	}
-	m.Apply(g.object.events)
-	return r, r.checkChain(ctx, store, g, positions, m)
+	return r, r.checkChain(ctx, store, g, found, c)
 }
 
-func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed) error {
+func (r *Report) oddLine(key string, line int, err error) {
+	r.Note("%s line %d, of the original server: %v", key, line, err)
+}
+
+// checkLegacy reads what the original server left, and feeds it to the comparison.
+func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed, c *comparison) error {
 	r.Legacy = len(others)
 	if g.Legacy == nil {
 		for _, o := range others {
@@ -99,30 +109,27 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 		}
 		return nil
 	}
-	if got := setOf(others); g.object.events != nil && got.SHA256 != g.Legacy.SHA256 {
-		r.Note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
+	events, keys, err := loadLegacy(ctx, store, r.Exchange, *g.Legacy, others, func() {
+		r.Note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, len(others))
+	}, r.oddLine)
+	if err != nil {
+		return err
 	}
-	for _, o := range others {
-		c, err := readWhole(ctx, store, o.key, replayTimeout)
-		if err != nil {
-			return err
-		}
-		parseLegacy(c.data, r.Exchange, o.key, func(line int, err error) {
-			r.Note("%s line %d, of the original server: %v", o.key, line, err)
-		})
-	}
+	c.originals = keys
+	c.feed(events)
 	return nil
 }
 
 // checkChain walks the positions from 1 to the head.
-func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place, m Machine) error {
-	l := &Log{store: store, exchange: r.Exchange, machine: m, own: map[string]struct{}{}}
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+func (r *Report) checkChain(ctx context.Context, store Store, g opened, found listing, c *comparison) error {
+	l := &Log{store: store, exchange: r.Exchange, machine: c, own: map[string]struct{}{}}
+	l.begin(g)
+	c.log = l
+	c.Apply(g.object.events)
 	chain := map[string]struct{}{g.object.key: {}}
 	ids := map[string]int64{g.object.events[0].ID: 0}
-	listed := slices.DeleteFunc(slices.Clone(positions), func(p place) bool { return p.seq == 0 })
 	firsts := map[day]object{} // without their bytes
-	err := l.walk(ctx, listed, func(o object) {
+	err := l.walk(ctx, fetchAhead(ctx, store, r.Exchange, found.commits()), func(o object) {
 		chain[o.key] = struct{}{}
 		r.checkLines(o, ids)
 		if _, ok := firsts[o.day]; !ok || o.seq == firsts[o.day].seq {
@@ -130,6 +137,10 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, position
 		}
 	})
 	r.Objects, r.Events = len(chain)-1, l.head.next-1
+	c.end()
+	if c.err != nil {
+		return c.err
+	}
 	if errors.Is(err, errCorrupt) {
 		r.Find(l.head.place(r.Exchange).key, "%v", err)
 		return nil
@@ -137,26 +148,22 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, position
 	if err != nil {
 		return err
 	}
-	r.Whole = len(positions) == 0 || positions[len(positions)-1].seq < l.head.next
-	return r.checkStrays(ctx, store, positions, chain, firsts, l.head.next)
+	if n := len(found.positions); c.options.Head != nil && (n == 0 || found.positions[n-1].seq < l.head.next) {
+		c.options.Head(c.replayed)
+	}
+	return r.checkStrays(ctx, store, found.positions, chain, firsts, l.head.next)
 }
-
-// discard is the machine of a walk that only looks at the format.
-type discard struct{}
-
-func (discard) Apply([]Event)   {}
-func (discard) Fork() Tentative { return nil }
 
 // checkStrays reports computed keys that are not in the chain. Behind a merge there may be some, which the
 // next merge deletes: the commits of the day where it was killed, and what was written there by one who
 // slept. Any other means that something is wrong: past the head, that a position before it is missing; else
 // that a position was created under two dates, or that a day was merged in part.
-func (r *Report) checkStrays(ctx context.Context, store Store, positions []place, chain map[string]struct{}, firsts map[day]object, next int64) error {
+func (r *Report) checkStrays(ctx context.Context, store Store, positions []listed, chain map[string]struct{}, firsts map[day]object, next int64) error {
 	for _, p := range positions {
 		if _, ok := chain[p.key]; ok {
 			continue
 		}
-		_, err := read(ctx, store, r.Exchange, p, replayTimeout)
+		_, err := read(ctx, store, r.Exchange, p.place, replayTimeout)
 		first, ok := firsts[p.day]
 		switch {
 		case errors.Is(err, errAbsent): // a merge has finished meanwhile

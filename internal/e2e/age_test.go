@@ -12,15 +12,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
-// history is a folder with a log that has grown for some days, old data before it. All its days but the
-// last are closed, so long ago that they are due to be merged. No server has it open.
+// history is a folder with a log that has grown for some days, old data before it. All its days but the last two
+// are closed so long ago that they are due to be merged, and behind its two snapshots a third is due. No server
+// has it open.
 type history struct {
 	data   string
-	closed []string          // its closed days, as in their paths: "2026/11/20"
+	closed []string          // its days, as in their paths: "2026/11/20"
 	events []string          // ids of all events about threads of home, those of the original server included
 	old    map[string]string // the files of the original server's events, by their paths in the folder
 	said   string            // what a server on the folder answers
@@ -49,18 +51,52 @@ func newHistory(t *testing.T, days, commits int) *history {
 		age(t, place.data, 1)
 	}
 	age(t, place.data, 2) // by now the last day that was closed is over for more than 24 hours
+	own := ownDays(t, place.data)
+	if h.closed = own[:len(own)-1]; len(h.closed) < days {
+		t.Fatalf("closed days: got %v, want %d", h.closed, days)
+	}
+	for range 2 {
+		s := start(t, place.settings...)
+		h.snapshotDue(t, s)
+		s.terminate(t)
+	}
+	s := start(t, place.settings...)
+	h.snapshotDue(t, s)
+	s.kill()
 	for _, e := range storedEvents(t, place.data) {
 		if e.Exchange == "home" && e.Thread != nil {
 			h.events = append(h.events, e.ID)
 		}
 	}
-	own := ownDays(t, place.data)
-	h.closed = own[:len(own)-1]
-	if len(h.closed) < days {
-		t.Fatalf("closed days: got %v, want %d", h.closed, days)
-	}
-	h.said = h.serve(t, place, func(client) {})
+	duplicate := folder(t)
+	h.copyTo(t, duplicate)
+	h.said = h.serve(t, duplicate, func(client) {})
 	return h
+}
+
+// snapshotDue has a server write so many events that it writes a snapshot when it ends in good order, and no more
+// objects than need be.
+func (h *history) snapshotDue(t *testing.T, s *server) {
+	const writers, each = 13, 7
+	agent, phone := at(s, "home").as(oldAgent), at(s, "home").as(oldPhone)
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for range each { // of two events and three
+				a, err := agent.try("POST", "/requests", intent("one of many"))
+				if err == nil {
+					a, err = phone.try("PATCH", "/requests/"+a.text("ref"), `{"status": "completed", "mess": [{"response": {"content": []}}]}`)
+				}
+				if err != nil || a.status != http.StatusOK {
+					t.Errorf("one of many: %v, %v", a, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 // serve starts a server on a copy of the history, lets a client use it, ends it, and returns what it had

@@ -17,20 +17,19 @@ import (
 	"time"
 )
 
-// history is a folder with a log that has grown for some days, old data before it. All its days but the last two
-// are closed so long ago that they are due to be merged, and behind its two snapshots a third is due. No server
-// has it open.
+// history is a folder with a log that has grown for some days, old data before it. All its days but the last
+// ones are closed so long ago that they are due to be merged, and there may be snapshots. No server has it open.
 type history struct {
 	data   string
-	closed []string          // its days, as in their paths: "2026/11/20"
+	closed []string          // its days that are to be merged, as in their paths: "2026/11/20"
 	events []string          // ids of all events about threads of home, those of the original server included
 	old    map[string]string // the files of the original server's events, by their paths in the folder
 	said   string            // what a server on the folder answers
 }
 
 // newHistory has a server write so many commits on each of so many days, which is to make the folder a day
-// older after each, and leaves one more day open.
-func newHistory(t *testing.T, days, commits int) *history {
+// older after each, and one more day. The last one of the snapshots, if there are to be any, is only due.
+func newHistory(t *testing.T, days, commits, snapshots int) *history {
 	t.Helper()
 	place, _ := oldData(t, true)
 	h := &history{data: place.data, old: map[string]string{}}
@@ -55,14 +54,15 @@ func newHistory(t *testing.T, days, commits int) *history {
 	if h.closed = own[:len(own)-1]; len(h.closed) < days {
 		t.Fatalf("closed days: got %v, want %d", h.closed, days)
 	}
-	for range 2 {
+	for i := range snapshots {
 		s := start(t, place.settings...)
 		h.snapshotDue(t, s)
-		s.terminate(t)
+		if i < snapshots-1 {
+			s.terminate(t) // which writes it
+		} else {
+			s.kill()
+		}
 	}
-	s := start(t, place.settings...)
-	h.snapshotDue(t, s)
-	s.kill()
 	for _, e := range storedEvents(t, place.data) {
 		if e.Exchange == "home" && e.Thread != nil {
 			h.events = append(h.events, e.ID)

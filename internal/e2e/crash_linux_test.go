@@ -40,13 +40,13 @@ var (
 // gives each event once.
 func TestKillErrands(t *testing.T) {
 	t.Run("filesystem", func(t *testing.T) {
-		h := newHistory(t, 6, 14)
+		h := newHistory(t, 6, 14, 3)
 		for _, e := range []errand{compaction, snapshots} {
 			t.Run(e.name, func(t *testing.T) { e.killOften(t, h, 20, func() storage { return folder(t) }) })
 		}
 	})
 	t.Run("s3", func(t *testing.T) {
-		h, store := newHistory(t, 2, 14), s3test.Start(t)
+		h, store := newHistory(t, 2, 14, 0), s3test.Start(t)
 		compaction.killOften(t, h, 5, func() storage { return bucketOf(t, store) })
 	})
 }

@@ -102,6 +102,15 @@ func (s *Server) MakeBucket(ctx context.Context) (string, error) {
 	return name, nil
 }
 
+// Put writes an object, as a client of the server does.
+func (s *Server) Put(tb testing.TB, bucket, key string, content []byte) {
+	tb.Helper()
+	o := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(content)}
+	if _, err := s.Client().PutObject(tb.Context(), o); err != nil {
+		tb.Fatalf("writing %s: %v", key, err)
+	}
+}
+
 // Client returns a client of the server. It sends each request once.
 func (s *Server) Client() *s3.Client {
 	return s3.New(s3.Options{

@@ -169,8 +169,11 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 			t.Fatalf("deciding %+v changed the state", c)
 		}
 		again, refusalAgain := c.Decide(fork, h.now)
-		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) || refusal != nil && len(drafts) > 0 {
+		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) {
 			t.Fatalf("%+v was decided in two ways", c)
+		}
+		if refusal != nil && len(drafts) > 0 && (len(drafts) > 1 || drafts[0].Actor != "-") {
+			t.Fatalf("%+v was refused, and did %+v", c, drafts)
 		}
 		for _, d := range drafts {
 			add(d)

@@ -160,7 +160,7 @@ func (x *situation) sentence(code Code, caller, status string) string {
 	case CodeMissingCapability:
 		return fmt.Sprintf("Thread requires capabilities that %s does not have: %s; %s", caller, enumerate(x.lacking(caller)), x.instead(caller))
 	case CodeTooEarly:
-		return fmt.Sprintf("Thread can't be claimed before %s; %s", x.terms.NotBefore.Format(time.RFC3339), x.instead(caller))
+		return fmt.Sprintf("Thread can't be claimed before %s; %s", x.terms.NotBefore.Format(time.RFC3339Nano), x.instead(caller))
 	case CodeDependencyOpen:
 		return fmt.Sprintf("Thread can be claimed once the threads it depends on are completed: %s; %s", enumerate(x.unfinished()), x.instead(caller))
 	case CodeUnconfirmed:

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ func (c *Update) Decide(s *State, now time.Time) ([]Draft, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	if status != "" && blocks.status != "" && blocks.status != status {
+		return nil, refuse(CodeInvalid, "status: %s, but the status block in mess says %s", status, blocks.status)
+	}
 	t, ok := s.Thread(c.Ref)
 	if !ok {
 		return nil, refuse(CodeThreadNotFound, "Thread not found")
@@ -65,7 +69,7 @@ func (c *Update) Decide(s *State, now time.Time) ([]Draft, *Error) {
 
 // steps is what the PATCH as a whole does to the thread's status.
 func (c *Update) steps(x *situation, status string, blocks spoken) ([]step, *Error) {
-	target, refusal := c.target(&x.thread, status, blocks)
+	target, refusal := c.target(&x.thread, cmp.Or(status, blocks.status), blocks.cancel)
 	switch {
 	case refusal != nil:
 		return nil, refusal
@@ -87,24 +91,16 @@ func (c *Update) steps(x *situation, status string, blocks spoken) ([]step, *Err
 	return steps, refusal
 }
 
-// target is the status that the PATCH as a whole asks for: the body's, else that of a status block,
-// else cancelled for a cancel block of the requestor; "" for none. They may not contradict each other.
-func (c *Update) target(t *Thread, status string, blocks spoken) (string, *Error) {
-	asked := status
-	if asked == "" {
-		asked = blocks.status
-	} else if blocks.status != "" && blocks.status != asked {
-		return "", refuse(CodeInvalid, "status: %s, but the status block in mess says %s", asked, blocks.status)
+// target is the status that the PATCH as a whole asks for: the one it names, else cancelled for a cancel
+// block of the requestor; "" for none. They may not contradict each other.
+func (c *Update) target(t *Thread, asked string, cancel bool) (string, *Error) {
+	if !cancel || c.Executor != t.Requestor || asked == StatusCancelled {
+		return asked, nil
 	}
-	if blocks.cancel && c.Executor == t.Requestor {
-		if asked == "" {
-			return StatusCancelled, nil
-		}
-		if asked != StatusCancelled {
-			return "", refuse(CodeInvalid, "status: %s, but mess holds a cancel block", asked)
-		}
+	if asked != "" {
+		return "", refuse(CodeInvalid, "status: %s, but mess holds a cancel block", asked)
 	}
-	return asked, nil
+	return StatusCancelled, nil
 }
 
 func (c *Update) events(x *situation, steps []step, status string, blocks spoken) ([]Draft, *Error) {

@@ -141,6 +141,9 @@ func (d *deadlines) Pop() any {
 	one := d.list[last]
 	d.list = d.list[:last]
 	delete(d.place, one.number)
+	if last == 0 { // neither a map nor a list shrinks by itself
+		d.list, d.place = nil, map[uint32]int{}
+	}
 	return one
 }
 

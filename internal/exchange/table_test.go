@@ -67,3 +67,29 @@ func TestIndexTellsEqualHashesApart(t *testing.T) {
 		t.Errorf("found %d under another hash", got)
 	}
 }
+
+// A leaf is there while one of its threads has terms, however often they were replaced, and a frozen copy
+// keeps its own.
+func TestSparseKeepsOnlyLeavesInUse(t *testing.T) {
+	var x sparse
+	const one, other, far = 3, 5, 5 << leafShift
+	for _, n := range []uint32{one, far, one, other, other} {
+		x.set(n, &Terms{ConfirmBefore: true})
+	}
+	frozen := x.freeze()
+	x.set(one, nil)
+	x.set(one, nil)
+	if x.at(one) != nil || x.at(other) == nil || x.leaves[0] == nil {
+		t.Error("one of two was removed, and that shows in the other")
+	}
+	x.set(other, nil)
+	x.set(far+1, nil)
+	if x.leaves[0] != nil || x.at(far) == nil {
+		t.Error("a leaf is there without terms, or one with terms is not")
+	}
+	for n, want := range map[uint32]bool{one: true, other: true, far: true, far + 1: false, 1000 << leafShift: false} {
+		if got := frozen.at(n) != nil; got != want {
+			t.Errorf("frozen, %d has terms: %v", n, got)
+		}
+	}
+}

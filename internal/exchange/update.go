@@ -52,9 +52,9 @@ func (c *Update) Decide(s *State, now time.Time) ([]Draft, *Error) {
 		return nil, refuse(CodeThreadNotFound, "Thread not found")
 	}
 	x, overdue := s.situation(t, now)
-	due, fault := changes(t.Ref, actorExchange, overdue, "")
-	if fault != nil {
-		return nil, fault
+	due, refusal := changes(t.Ref, actorExchange, overdue, "")
+	if refusal != nil {
+		return nil, refusal
 	}
 	steps, refusal := c.steps(x, status, blocks)
 	if refusal != nil {

@@ -31,7 +31,7 @@ type config struct {
 	S3AccessKey string `var:"S3_ACCESS_KEY" name:"s3-access-key" help:"Access key of the bucket; none is what the AWS SDK finds."`
 	S3SecretKey string `var:"S3_SECRET_KEY" name:"s3-secret-key" help:"Its secret; better not as a flag, which others can see."`
 	S3Region    string `var:"S3_REGION" name:"s3-region" help:"Region of the bucket; none is auto with an endpoint, else what the AWS SDK finds."`
-	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503. Each costs some 20 KB of memory."`
+	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
 	PprofAddr   string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 

@@ -93,7 +93,7 @@ func New(store Store, o Options) *Engine {
 		untried:  map[string]struct{}{},
 		maxOpen:  maxOpen,
 		seen:     map[string]map[string]time.Time{},
-		bodies:   newBodies(maxBodies),
+		bodies:   newBodies(bodiesLimit()),
 		reading:  semaphore.NewWeighted(maxReading),
 	}
 	if e.log == nil {

@@ -79,14 +79,12 @@ type deadline struct {
 	number uint32
 }
 
-// set adds a thread or changes when it expires.
-func (d *deadlines) set(number uint32, at int64) {
-	if i, known := d.place[number]; known {
-		d.list[i].at = at
-		heap.Fix(d, i)
-		return
+// add adds a thread, where it is not there yet: when it expires never changes, since that comes with its
+// first message.
+func (d *deadlines) add(number uint32, at int64) {
+	if _, known := d.place[number]; !known {
+		heap.Push(d, deadline{at, number})
 	}
-	heap.Push(d, deadline{at, number})
 }
 
 func (d *deadlines) remove(number uint32) {

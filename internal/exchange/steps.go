@@ -112,7 +112,7 @@ func (x *situation) barWork(caller, status string) Code {
 // comes before what time will change.
 func (x *situation) barClaim(caller string) Code {
 	switch {
-	case x.terms.ReservedFor != "" && x.terms.ReservedFor != caller:
+	case x.state.reserved(&x.terms, caller):
 		return CodeReserved
 	case len(x.lacking(caller)) > 0:
 		return CodeMissingCapability

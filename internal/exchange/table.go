@@ -41,7 +41,7 @@ type table struct {
 	names     names
 	index     index
 	recent    ends
-	byStatus  map[uint32]ends // by the number of its name; no empty ones, since old data may hold any number of statuses
+	byStatus  map[uint32]ends // by the number of its name
 	terms     sparse
 	deadlines deadlines
 	scratch   []byte
@@ -131,7 +131,7 @@ func (t *table) setTerms(number uint32, terms *Terms) {
 func (t *table) schedule(number uint32) {
 	terms := t.terms.at(number)
 	if terms != nil && !terms.NeededBy.IsZero() && t.names.list[t.slots.at(number).status] == StatusPending {
-		t.deadlines.set(number, terms.NeededBy.UnixMilli())
+		t.deadlines.add(number, terms.NeededBy.UnixMilli())
 	} else {
 		t.deadlines.remove(number)
 	}

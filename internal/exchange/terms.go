@@ -78,7 +78,17 @@ func (t *Terms) equal(o *Terms) bool {
 // Whether a claim is possible now is another question. Everyone is eligible for a thread that has ended.
 func (s *State) Eligible(t Thread, e *Executor) bool {
 	terms := s.terms(t.Ref)
-	return terms == nil || (terms.ReservedFor == "" || terms.ReservedFor == e.ID) && len(terms.missing(e)) == 0
+	return terms == nil || !s.reserved(terms, e.ID) && len(terms.missing(e)) == 0
+}
+
+// reserved reports whether a thread waits for another executor. One who is not in the exchange can't keep
+// it from anyone.
+func (s *State) reserved(t *Terms, executor string) bool {
+	if t.ReservedFor == "" || t.ReservedFor == executor {
+		return false
+	}
+	_, there := s.Executor(t.ReservedFor)
+	return there
 }
 
 // missing returns which of the required capabilities an executor lacks.

@@ -134,3 +134,31 @@ func TestDifferenceLooksAtListsAndIndex(t *testing.T) {
 		}
 	}
 }
+
+// Nor does it rely on the threads that expire to be the ones whose terms say so.
+func TestDifferenceLooksAtWhatExpires(t *testing.T) {
+	build := func() *State {
+		s := New()
+		for i, ref := range []string{"a", "b"} {
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: ThreadCreated, Actor: "agent", Payload: json.RawMessage(`{}`)})
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: MessageAdded, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":{"needed_by":"2026-02-01T22:00:00Z"}}]}`)})
+		}
+		return s
+	}
+	for want, damage := range map[string]func(d *deadlines){
+		"": func(*deadlines) {},
+		`the next thread to expire is "a" and "b"`: func(d *deadlines) { d.remove(1) },
+		`the next thread to expire is "b" and ""`:  func(d *deadlines) { d.remove(2) },
+	} {
+		s := build()
+		damage(&s.table.deadlines)
+		if got := Difference(build(), s, func(a, b At) bool { return a == b }); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	s := build()
+	s.table.deadlines.remove(2)
+	if got := Difference(s, build(), func(a, b At) bool { return a == b }); got != `the next thread to expire is "" and "b"` {
+		t.Errorf("got %q", got)
+	}
+}

@@ -21,11 +21,13 @@ import (
 const (
 	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
 	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
+	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
 	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
 	ErrorCodeForbidden          ErrorCode = "forbidden"
 	ErrorCodeInternal           ErrorCode = "internal"
 	ErrorCodeInvalid            ErrorCode = "invalid"
 	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
 	ErrorCodeNameTaken          ErrorCode = "name_taken"
 	ErrorCodeNotFound           ErrorCode = "not_found"
 	ErrorCodeNotReady           ErrorCode = "not_ready"
@@ -33,12 +35,15 @@ const (
 	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded         ErrorCode = "overloaded"
 	ErrorCodeReadOnly           ErrorCode = "read_only"
+	ErrorCodeReserved           ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
 	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
 	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
 	ErrorCodeTimeout            ErrorCode = "timeout"
+	ErrorCodeTooEarly           ErrorCode = "too_early"
 	ErrorCodeTooLarge           ErrorCode = "too_large"
 	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
 	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
 	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
 )
@@ -50,6 +55,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
+	case ErrorCodeDependencyOpen:
+		return true
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
@@ -59,6 +66,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeInvalid:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeMissingCapability:
 		return true
 	case ErrorCodeNameTaken:
 		return true
@@ -74,6 +83,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeReadOnly:
 		return true
+	case ErrorCodeReserved:
+		return true
 	case ErrorCodeStorageUnavailable:
 		return true
 	case ErrorCodeThreadClosed:
@@ -82,9 +93,13 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeTimeout:
 		return true
+	case ErrorCodeTooEarly:
+		return true
 	case ErrorCodeTooLarge:
 		return true
 	case ErrorCodeUnauthorized:
+		return true
+	case ErrorCodeUnconfirmed:
 		return true
 	case ErrorCodeUnsupportedMedia:
 		return true

@@ -96,7 +96,8 @@ type tentative struct{ state *exchange.State }
 
 func (t tentative) Apply(ev eventlog.Event) { t.state.Apply(exchange.Event(ev)) }
 
-// decision lets the log decide a command of the rules.
+// decision lets the log decide a command of the rules. Beside a refusal there may be events (what had come
+// due): they are committed like any, and the refusal leaves once they are durable.
 type decision struct {
 	command exchange.Command
 	refusal *exchange.Error // of the last Decide

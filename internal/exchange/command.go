@@ -8,8 +8,11 @@ import (
 // A Command asks for a change. Decide is pure: the same state, command and time give the same
 // outcome; ids and candidates for new names come inside the command.
 type Command interface {
-	// Decide returns the events that carry out the command, or none and an *Error, or none and nil
-	// where nothing has to change. What the command answers is left in its Result field.
+	// Decide returns the events that carry out the command, or an *Error, or none of both where nothing
+	// has to change. What the command answers is left in its Result field.
+	//
+	// Beside an *Error there may be events too: what has come due by now, which is to be committed
+	// although the command is refused. The refusal counts only once they are durable, as an answer would.
 	Decide(s *State, now time.Time) ([]Draft, *Error)
 }
 

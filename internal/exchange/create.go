@@ -58,6 +58,9 @@ func (c *Create) Decide(s *State, now time.Time) ([]Draft, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	if refusal := c.checkTerms(s, now); refusal != nil {
+		return nil, refusal
+	}
 	block, refusal := encode(struct {
 		Request json.RawMessage `json:"request"`
 	}{c.Request})
@@ -101,6 +104,23 @@ func (c *Create) payload() (created, *Error) {
 		return created{}, fault(errors.New("create without its request block"))
 	}
 	return p, nil
+}
+
+// checkTerms refuses terms that are not as they should be, and those that nobody could ever meet.
+func (c *Create) checkTerms(s *State, now time.Time) *Error {
+	terms, by, refusal := readTerms(c.Request)
+	if refusal != nil {
+		return refusal
+	}
+	if !terms.NeededBy.IsZero() && !now.Before(terms.NeededBy) {
+		return refuse(CodeInvalid, "%s: must be in the future; it is %s now", by, now.UTC().Format(time.RFC3339))
+	}
+	for _, ref := range terms.DependsOn {
+		if _, known := s.Thread(ref); !known {
+			return refuse(CodeInvalid, "constraints.depends_on: %s is no request of this exchange", ref)
+		}
+	}
+	return nil
 }
 
 // ref is the first candidate that no thread ever had. They come with the command because a decision is

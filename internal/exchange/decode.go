@@ -21,6 +21,7 @@ func Decode(r io.Reader) (*State, error) {
 	d.names(&s.table.names)
 	d.executors(&s.register)
 	d.threads(s.table)
+	d.terms(s.table)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")
@@ -225,4 +226,42 @@ func (d *decoder) messages(t *table, number uint32) {
 		t.say(number, At(b))
 		_, _ = d.r.Discard(len(b)) // was peeked at
 	}
+}
+
+func (d *decoder) terms(t *table) {
+	var thread uint64
+	for count := d.number(); count > 0 && d.err == nil; count-- {
+		step := d.number()
+		if last := uint64(t.slots.len() - 1); step == 0 || step > last-thread {
+			d.fail("terms of thread %d and %d more, of %d", thread, step, last)
+			return
+		}
+		thread += step
+		flags := d.number()
+		terms := &Terms{
+			Requires: d.texts(), DependsOn: d.texts(), ReservedFor: d.text(), Before: d.text(),
+			ConfirmBefore: flags&hasConfirmBefore != 0, Confirmed: flags&isConfirmed != 0, DenialCancels: flags&denialCancels != 0,
+		}
+		if flags&hasNeededBy != 0 {
+			terms.NeededBy = fromMillis(d.signed())
+		}
+		if flags&hasNotBefore != 0 {
+			terms.NotBefore = fromMillis(d.signed())
+		}
+		if terms.flags() != flags || terms.equal(&Terms{}) {
+			d.fail("terms with the flags %b", flags)
+		}
+		if d.err != nil {
+			return
+		}
+		t.setTerms(uint32(thread), terms)
+	}
+}
+
+func (d *decoder) texts() []string {
+	var all []string
+	for n := d.number(); n > 0 && d.err == nil; n-- {
+		all = append(all, d.text())
+	}
+	return all
 }

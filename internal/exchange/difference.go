@@ -17,6 +17,7 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentExecutors(a, b) },
 		func() string { return differentThreads(a, b, same) },
 		func() string { return differentLists(a, b) },
+		func() string { return differentDue(a, b) },
 		func() string { return differentActors(a, b) },
 	} {
 		if d := differ(); d != "" {
@@ -96,6 +97,9 @@ func differentThreads(a, b *State, same func(a, b At) bool) string {
 		if d := differentThread(x, y); d != "" {
 			return d
 		}
+		if d := differentTerms("thread "+x.Ref, a.Terms(x.Ref), b.Terms(x.Ref)); d != "" {
+			return d
+		}
 		for _, s := range []*State{a, b} {
 			if found, _ := s.Thread(x.Ref); found.Ref != x.Ref {
 				return fmt.Sprintf("thread %s: not found by its ref in one of them", x.Ref)
@@ -136,6 +140,40 @@ func differentThread(x, y Thread) string {
 		differs(of, "seq", x.Seq, y.Seq),
 		differs(of, "messages", x.Messages, y.Messages),
 	)
+}
+
+func differentTerms(of string, x, y Terms) string {
+	if x.equal(&y) {
+		return ""
+	}
+	return first(
+		differs(of, "requires", fmt.Sprintf("%q", x.Requires), fmt.Sprintf("%q", y.Requires)),
+		differs(of, "needed by", stamp(x.NeededBy), stamp(y.NeededBy)),
+		differs(of, "not before", stamp(x.NotBefore), stamp(y.NotBefore)),
+		differs(of, "depends on", fmt.Sprintf("%q", x.DependsOn), fmt.Sprintf("%q", y.DependsOn)),
+		differs(of, "confirm before", x.ConfirmBefore, y.ConfirmBefore),
+		differs(of, "confirmed", x.Confirmed, y.Confirmed),
+		differs(of, "reserved for", x.ReservedFor, y.ReservedFor),
+		differs(of, "status before", x.Before, y.Before),
+		differs(of, "a no cancels", x.DenialCancels, y.DenialCancels),
+	)
+}
+
+// differentDue compares which threads expire, in order.
+func differentDue(a, b *State) string {
+	next, stop := iter.Pull(b.dueThreads())
+	defer stop()
+	for x := range a.dueThreads() {
+		if y, _ := next(); x != y {
+			return differs("", "the next thread to expire is", x.ref, y.ref)
+		}
+	}
+	y, _ := next()
+	return differs("", "the next thread to expire is", "", y.ref)
+}
+
+func (s *State) dueThreads() iter.Seq[due] {
+	return func(yield func(due) bool) { s.eachDue(yield) }
 }
 
 // differentLists compares the lists of each status, whose threads are known to be equal.

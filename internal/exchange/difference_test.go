@@ -12,6 +12,8 @@ import (
 const (
 	aRef   = "2026-02-01-AAAA"
 	second = "2026-02-01-BBBB"
+	third  = "2026-02-01-YYYY"
+	fourth = "2026-02-01-ZZZZ"
 )
 
 var aDay = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
@@ -27,8 +29,16 @@ func aLife() []exchange.Event {
 		{Type: exchange.MessageAdded, Thread: aRef, Actor: "agent"},
 		{Type: exchange.ThreadCreated, Thread: second, Actor: "agent", Payload: json.RawMessage(`{"intent":"see"}`)},
 		{Type: "note_x", TS: aDay.Add(time.Minute)},
+		{Type: exchange.ThreadCreated, Thread: third, Actor: "agent"},
+		{Type: exchange.MessageAdded, Thread: third, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":` + someTerms + `}]}`)},
+		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"held","executor_id":"phone"}`)},
+		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"needs_confirmation","executor_id":"phone","confirmed":true,"if_denied":"cancelled"}`)},
+		{Type: exchange.ThreadCreated, Thread: fourth, Actor: "agent"},
+		{Type: exchange.StatusChanged, Thread: fourth, Actor: "phone", Payload: json.RawMessage(`{"new_status":"pending","executor_id":null,"delegated_to":"tablet"}`)},
 	}
 }
+
+const someTerms = `{"requires":["see"],"needed_by":"2026-02-02T00:00:00Z","confirm_before":true,"constraints":{"timing":{"not_before":"2026-02-01T12:00:00Z"},"depends_on":["2026-01-31-XXXX"]}}`
 
 // lived numbers and dates events where they have no such thing, and folds them.
 func lived(events []exchange.Event) *exchange.State {
@@ -86,7 +96,16 @@ var differences = map[string]change{
 		all[5].Type, all[5].Payload = exchange.StatusChanged, nil
 		return all
 	},
-	"thread " + aRef + ": message 1 is at 00": func(all []exchange.Event) []exchange.Event { all[5].At[0] = 1; return all },
+	"thread " + third + ": requires":                 payload(9, "see", "hear"),
+	"thread " + third + ": needed by":                payload(9, "02-02T00", "02-03T00"),
+	"thread " + third + ": not before":               payload(9, "T12", "T13"),
+	"thread " + third + ": depends on":               payload(9, "XXXX", "YYYY"),
+	"thread " + third + ": confirm before":           payload(9, `"confirm_before":true`, `"confirm_before":0`),
+	"thread " + third + ": confirmed true and false": payload(11, `true`, `false`),
+	"thread " + third + ": status before":            payload(10, `held`, `waiting`),
+	"thread " + third + ": a no cancels":             payload(11, `"cancelled"`, `"held"`),
+	"thread " + fourth + ": reserved for":            payload(13, `tablet`, `phone`),
+	"thread " + aRef + ": message 1 is at 00":        func(all []exchange.Event) []exchange.Event { all[5].At[0] = 1; return all },
 }
 
 // What differs is named, whatever it is.

@@ -1,7 +1,7 @@
 // Package exchange holds the rules of an exchange, and nothing else: who may do what to which
 // thread, which events say so, and what those events add up to.
 //
-//	Decide(state, command, now) → events, or a refusal, or nothing to change
+//	Decide(state, command, now) → events, or a refusal (with the events of what has come due), or nothing to change
 //	Apply(state, event)         → state
 //
 // It is pure. It imports the standard library only, and from it nothing that reads a clock, takes a
@@ -22,7 +22,9 @@
 //     therefore is always the newest, lists are kept in order by moving it to the front, and a list
 //     costs what it returns.
 //   - The state knows of a message only where the log keeps it. No rule reads what one says after it
-//     was decided on.
+//     was decided on, but for the request in the first message of a thread, from which its terms are taken.
+//   - Only an event changes a thread. A query never takes a thread for expired because of the time; what is
+//     decided about one that is due commits its expiry first (situation).
 //   - Refs are never reused: a thread, once there, is never removed.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
 //     values are shown as far as they can be, and never end a start.
@@ -44,6 +46,8 @@
 //     no copy.
 //   - names.go: the words that threads have in common are numbers. There are as many as events have used.
 //   - order.go: the lists are links between slots. index.go: a slot is found by the hash of its ref.
+//   - sparse.go: the terms of the few threads that have some, by the thread's number. due.go: which pending
+//     threads expire, as a heap.
 //   - fork.go: what a fork changed lies beside its base as it is shown, in plain maps.
 //
 // Freeze copies lists of pages, not pages. Each page has the epoch in which it was last copied, and a page
@@ -56,9 +60,9 @@
 //
 // # Files
 //
-// One command per file: register.go, create.go, update.go, profile.go; each holds the payloads it
-// writes and how they are folded. status.go is the state machine, blocks.go what is read out of a
-// message, ref.go and id.go the names, state.go the queries, thread.go, message.go and executor.go what
+// One command per file: register.go, create.go, update.go, expire.go, profile.go; each holds the payloads
+// it writes and how they are folded. status.go and steps.go are the state machine, terms.go what a request
+// asks for and who is eligible, blocks.go what is read out of a message, ref.go and id.go the names, state.go the queries, thread.go, message.go and executor.go what
 // they return, apply.go the fold, freeze.go, encode.go and decode.go the snapshot, difference.go what
 // tells two states apart, json.go the reading of payloads. docs/protocol.md tells the same rules to
 // users.

@@ -7,7 +7,7 @@ import (
 
 // Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
 // version only, so it is to be raised with every change of either.
-const Version = "1"
+const Version = "2"
 
 // The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
 // ones; a text is its length and its bytes.
@@ -22,6 +22,10 @@ const Version = "1"
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
 //	          less that of the update, seq less that of the thread before, names of status, who set it,
 //	          requestor, executor and priority, number of messages and, from the oldest, where each is
+//	number    of threads with terms; for each, in the same order:
+//	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
+//	          and texts of what it requires, number and texts of what it depends on, text whom it is reserved
+//	          for, text the status before and, where the flags say so, when it is needed by and not before
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -102,9 +106,17 @@ func (e *encoder) executors(r *register) {
 
 func (e *encoder) threads(t *table) {
 	e.number(uint64(t.slots.len() - 1))
-	var updated, seq int64 // of the thread before
+	var (
+		updated, seq int64 // of the thread before
+		count        uint64
+		withTerms    []numbered
+	)
 	for number := t.recent.oldest; number != 0 && e.err == nil; {
 		s := t.slots.at(number)
+		count++
+		if terms := t.terms.at(number); terms != nil {
+			withTerms = append(withTerms, numbered{count, terms})
+		}
 		e.b = append(e.b, t.texts.entry(s.text)...)
 		e.signed(s.updated - updated)
 		e.signed(s.created - s.updated)
@@ -116,6 +128,60 @@ func (e *encoder) threads(t *table) {
 		e.messages(t, s)
 		e.flush(flushAt)
 		updated, seq, number = s.updated, s.seq, s.links[ofAll].newer
+	}
+	e.terms(withTerms)
+}
+
+// numbered is the terms of a thread with its place in the encoding.
+type numbered struct {
+	thread uint64
+	terms  *Terms
+}
+
+// The flags of terms.
+const (
+	hasNeededBy = 1 << iota
+	hasNotBefore
+	hasConfirmBefore
+	isConfirmed
+	denialCancels
+)
+
+func (t *Terms) flags() (flags uint64) {
+	for i, on := range [...]bool{!t.NeededBy.IsZero(), !t.NotBefore.IsZero(), t.ConfirmBefore, t.Confirmed, t.DenialCancels} {
+		if on {
+			flags |= 1 << i
+		}
+	}
+	return flags
+}
+
+func (e *encoder) terms(all []numbered) {
+	e.number(uint64(len(all)))
+	var before uint64
+	for _, one := range all {
+		t := one.terms
+		e.number(one.thread - before)
+		before = one.thread
+		e.number(t.flags())
+		e.texts(t.Requires)
+		e.texts(t.DependsOn)
+		e.text(t.ReservedFor)
+		e.text(t.Before)
+		if !t.NeededBy.IsZero() {
+			e.signed(t.NeededBy.UnixMilli())
+		}
+		if !t.NotBefore.IsZero() {
+			e.signed(t.NotBefore.UnixMilli())
+		}
+		e.flush(flushAt)
+	}
+}
+
+func (e *encoder) texts(all []string) {
+	e.number(uint64(len(all)))
+	for _, s := range all {
+		e.text(s)
 	}
 }
 

@@ -23,6 +23,11 @@ const (
 	CodeNameTaken         Code = "name_taken"          // the same name in another case exists
 	CodeAlreadyClaimed    Code = "already_claimed"     // someone else holds the thread
 	CodeThreadClosed      Code = "thread_closed"       // a terminal thread takes no further status
+	CodeReserved          Code = "reserved"            // the thread was delegated to another executor
+	CodeMissingCapability Code = "missing_capability"  // the thread requires what the caller can't do
+	CodeTooEarly          Code = "too_early"           // the thread's not_before has not come
+	CodeDependencyOpen    Code = "dependency_open"     // a thread that this one depends on is not completed
+	CodeUnconfirmed       Code = "unconfirmed"         // confirm_before: the requestor has not confirmed
 	CodeOverloaded        Code = "overloaded"          // too much is queued; nothing was stored
 	CodeUnavailable       Code = "storage_unavailable" // nothing was stored
 	CodeOutcomeUnknown    Code = "outcome_unknown"     // may or may not have been stored

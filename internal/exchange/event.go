@@ -21,6 +21,10 @@ const (
 	NotePrefix = "note_"
 )
 
+// actorExchange is the actor of what the exchange does by itself. No executor id can be the same: they
+// begin with a letter or digit.
+const actorExchange = "-"
+
 // Event is a fact in the log. It has the fields of eventlog.Event, which converts to it, so that
 // the rules import nothing but the standard library.
 type Event struct {

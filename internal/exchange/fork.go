@@ -15,6 +15,7 @@ type overlay struct {
 	places map[string]int // by ref: where in list it is
 	list   []Thread       // in the order of changes; one that was changed again has no Ref here any more
 	said   map[string][]At
+	terms  map[string]*Terms // nil where they were removed; the thread is in list
 	seen   map[string]time.Time
 }
 
@@ -48,6 +49,14 @@ func (o *overlay) say(ref string, at At) {
 		o.said = map[string][]At{}
 	}
 	o.said[ref] = append(o.said[ref], at)
+}
+
+// setTerms replaces the terms of a thread that has been put.
+func (o *overlay) setTerms(ref string, t *Terms) {
+	if o.terms == nil {
+		o.terms = map[string]*Terms{}
+	}
+	o.terms[ref] = t
 }
 
 func (o *overlay) see(actor string, ts time.Time) {

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,8 @@ func FuzzApply(f *testing.F) {
 	for i := range eventTypes {
 		for _, payload := range []string{
 			`{"new_status":"claimed","executor_id":"phone"}`, `{"new_status":7,"executor_id":{}}`, `{"mess":{"a":1}}`, `{"mess":"x"}`, `{"intent":[],"priority":0}`,
+			`{"new_status":"needs_confirmation","executor_id":"phone","confirmed":true,"if_denied":"cancelled"}`, `{"new_status":"pending","delegated_to":["phone"],"confirmed":"yes","if_denied":7}`,
+			`{"mess":[{"request":{"requires":["a",{"b":1},7],"needed_by":"2026-02-01T00:00:00Z","confirm_before":true,"constraints":{"timing":{"not_before":5},"depends_on":["2026-02-01-AAAA"]}}}]}`,
 			`{"executors":{"phone":{"capabilities":[[1]],"api_key_hash":"k"},"x":null}}`, `[]`, `null`, `{`, "\xff", `{"mess": [` + "\xff" + `]}`, `{"display_name":"\ud800"}`,
 		} {
 			f.Add(byte(i), i%2 == 0, "2026-02-01-XY1Z", "phone", []byte(payload))
@@ -80,6 +83,56 @@ func FuzzApply(f *testing.F) {
 					t.Fatalf("executor %+v", e)
 				}
 			}
+		}
+	})
+}
+
+// Whatever a new request asks for is refused, or asked from then on: the terms that were checked are those
+// of the thread, a snapshot of it and a fork. And what a request of the original server asks for, which
+// nobody checked, never makes a state that can't be encoded, or a thread that nothing can be decided about.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `[]`, `{"requires":["see",{"hear":{"a":1},"smell":2}]}`, `{"requires":"see"}`, `{"needed_by":"2026-02-01T22:00:01.5+01:00"}`,
+		`{"needed_by":"9999-12-31T23:59:59Z","constraints":{"timing":{"expires":7,"not_before":"0001-01-01T00:00:00Z"}}}`,
+		`{"constraints":{"depends_on":["2026-02-01-XY1Z","2026-02-01-XY1Z"],"timing":{"not_before":"2026-02-01T00:00:00-23:59"}}}`,
+		`{"c\u006fnfirm_before":true}`, `{"confirm_before":1,"constraints":[]}`, `{"needed_by":"0000-01-01T00:00:00Z","requires":[""]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, request []byte) {
+		if !json.Valid(request) {
+			return
+		}
+		now := time.Date(2026, 2, 1, 10, 0, 0, 0, time.UTC)
+		s := threadIn(exchange.StatusPending)
+		c := &exchange.Create{Caller: exchange.Caller{Executor: "holder", KeyHash: "key-holder"}, Intent: "x", Request: request, Suffixes: []string{"AAAA"}}
+		drafts, refusal := c.Decide(s, now)
+		if refusal != nil && refusal.Code != exchange.CodeInvalid {
+			t.Fatal(refusal)
+		}
+		mess := []byte(`{"mess":[{"request":` + string(request) + `}]}`)
+		if refusal == nil {
+			mess = drafts[1].Payload
+		}
+		const ref = "2026-02-01-AAAA"
+		fork := s.Fork()
+		for _, on := range []*exchange.State{fork, s} {
+			on.Apply(exchange.Event{TS: now, Thread: ref, Type: exchange.ThreadCreated, Actor: "holder", Payload: []byte(`{"intent":"x"}`)})
+			on.Apply(exchange.Event{TS: now, Thread: ref, Type: exchange.MessageAdded, Actor: "holder", Payload: mess})
+		}
+		terms := s.Terms(ref)
+		if again := fork.Terms(ref); !reflect.DeepEqual(terms, again) {
+			t.Fatalf("%s asks for %+v, in a fork for %+v", request, terms, again)
+		}
+		if refusal == nil && !terms.NeededBy.IsZero() && !terms.NeededBy.After(now) {
+			t.Fatalf("%s was taken, and has expired", request)
+		}
+		if diff := exchange.Difference(s, decoded(t, encoded(t, s.Freeze())), equalPlaces); diff != "" {
+			t.Fatal(diff)
+		}
+		claim := &exchange.Update{Caller: c.Caller, Ref: ref, Status: exchange.StatusClaimed}
+		if _, refusal := claim.Decide(s, now); refusal != nil && refusal.Code == exchange.CodeInternal {
+			t.Fatal(refusal)
 		}
 	})
 }

@@ -20,6 +20,7 @@ type model struct {
 	threads   map[string]exchange.Thread
 	changed   map[string]int // when it was last changed
 	messages  map[string][]exchange.At
+	terms     map[string]exchange.Terms
 	executors []exchange.Executor
 	keys      map[string]string
 	seen      map[string]time.Time
@@ -28,7 +29,7 @@ type model struct {
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -36,7 +37,10 @@ type fact struct {
 	exchange.Event
 	intent, priority, requestor string // of thread_created
 	status, executor            string // of status_changed
-	name, key                   string // of an executor
+	confirmed                   bool
+	delegatedTo, ifDenied       string
+	terms                       exchange.Terms // of the request in message_added
+	name, key                   string         // of an executor
 }
 
 func (f *fact) encode() {
@@ -45,9 +49,12 @@ func (f *fact) encode() {
 	case exchange.ThreadCreated:
 		all = map[string]any{"intent": f.intent, "priority": f.priority, "requestor_id": f.requestor}
 	case exchange.StatusChanged:
-		all = map[string]any{"new_status": f.status, "executor_id": f.executor}
+		all = map[string]any{"new_status": f.status, "executor_id": f.executor, "confirmed": f.confirmed, "delegated_to": f.delegatedTo, "if_denied": f.ifDenied}
 	case exchange.MessageAdded:
-		all = map[string]any{"mess": []any{}}
+		timing := map[string]any{"expires": f.terms.NeededBy, "not_before": f.terms.NotBefore}
+		all = map[string]any{"mess": []any{map[string]any{"request": map[string]any{
+			"requires": f.terms.Requires, "confirm_before": f.terms.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": f.terms.DependsOn},
+		}}}}
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
 	}
@@ -125,9 +132,13 @@ func (m *model) change(f fact, ts time.Time) {
 			t.StatusBy = t.Requestor
 		}
 	case exchange.StatusChanged:
+		from := t.Status
 		m.move(&t, f)
+		m.course(&t, from, f)
 	case exchange.MessageAdded:
-		t.Messages++
+		if t.Messages++; t.Messages == 1 {
+			m.terms[t.Ref] = f.terms
+		}
 		m.messages[t.Ref] = append(m.messages[t.Ref], f.At)
 	}
 	t.UpdatedAt, t.Seq = ts, f.Seq
@@ -158,6 +169,34 @@ func (m *model) move(t *exchange.Thread, f fact) {
 	t.Status, t.StatusBy = to, f.Actor
 }
 
+// course is what a change of the status means for the terms.
+func (m *model) course(t *exchange.Thread, from string, f fact) {
+	if f.Seq > 0 && strings.Contains("completed cancelled declined", t.Status) {
+		delete(m.terms, t.Ref)
+		return
+	}
+	terms := m.terms[t.Ref]
+	terms.ReservedFor = f.delegatedTo
+	terms.DenialCancels = t.Status == "needs_confirmation" && f.ifDenied == "cancelled"
+	terms.Confirmed = terms.Confirmed || terms.ConfirmBefore && f.confirmed
+	if !strings.HasPrefix(t.Status, "needs_") {
+		terms.Before = ""
+	} else if !strings.HasPrefix(from, "needs_") {
+		terms.Before = map[string]string{"in_progress": from, "waiting": from}[from]
+	}
+	m.terms[t.Ref] = terms
+}
+
+// due is when the next thread expires.
+func (m *model) due() (next time.Time) {
+	for ref, t := range m.terms {
+		if m.threads[ref].Status == "pending" && !t.NeededBy.IsZero() && (next.IsZero() || t.NeededBy.Before(next)) {
+			next = t.NeededBy
+		}
+	}
+	return next
+}
+
 // list is the list of a status, "" for all.
 func (m *model) list(status string) []exchange.Thread {
 	list := []exchange.Thread{}
@@ -181,6 +220,9 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 		if got := s.Messages(want.Ref); !slices.Equal(got, m.messages[want.Ref]) {
 			t.Fatalf("messages of %s: got %x, want %x", want.Ref, got, m.messages[want.Ref])
 		}
+		if got := s.Terms(want.Ref); !reflect.DeepEqual(got, m.terms[want.Ref]) {
+			t.Fatalf("terms of %s: got %+v, want %+v", want.Ref, got, m.terms[want.Ref])
+		}
 		statuses[want.Status] = true
 	}
 	for status := range statuses {
@@ -194,6 +236,9 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 	}
 	if _, ok := s.Thread("2026-02-01-NONE"); ok {
 		t.Fatal("a thread that was never made is there")
+	}
+	if got, ok := s.NextDue(); ok == m.due().IsZero() || !got.Equal(m.due()) {
+		t.Fatalf("the next thread expires at %v (%v), want %v", got, ok, m.due())
 	}
 	var executors []exchange.Executor
 	for _, e := range s.Executors() {
@@ -257,13 +302,34 @@ func facts(seed int64, n, refs int) []fact {
 		}
 		f.priority = pick("", "normal", "urgent", "odd priority")
 		f.requestor = pick("", "agent", "robot")
-		f.status = pick("", "claimed", "in_progress", "completed", "pending", "cancelled", "delegated", "odd", fmt.Sprint("odd", r.Intn(50)))
+		f.status = pick("", "claimed", "in_progress", "completed", "pending", "cancelled", "delegated", "odd", fmt.Sprint("odd", r.Intn(50)), "waiting", "needs_input", "needs_confirmation", "pending")
 		f.executor = pick("", "phone", "tablet")
+		f.confirmed, f.delegatedTo, f.ifDenied = r.Intn(2) == 0, pick("", "", "phone"), pick("", "cancelled", "held")
+		f.terms = someTermsOf(r)
 		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f
 	}
 	return all
+}
+
+// someTermsOf returns what a request asks for, mostly nothing.
+func someTermsOf(r *rand.Rand) (t exchange.Terms) {
+	when := func() time.Time { return time.Date(2026, 2, 1, 0, 0, 0, r.Intn(1000)*1e6, time.UTC) }
+	if r.Intn(3) == 0 {
+		t.NeededBy = when()
+	}
+	if r.Intn(5) == 0 {
+		t.NotBefore = when()
+	}
+	if r.Intn(5) == 0 {
+		t.Requires = []string{"see", "hear"}[:1+r.Intn(2)]
+	}
+	if r.Intn(5) == 0 {
+		t.DependsOn = []string{"2026-02-01-1"}
+	}
+	t.ConfirmBefore = r.Intn(5) == 0
+	return t
 }
 
 // sizes are of histories: short ones, long lives of few threads, and many threads, which fill several

@@ -23,13 +23,17 @@ type view struct {
 	Keys      map[string]string
 	Seen      map[string]time.Time
 	ReadOnly  string
+	Terms     map[string]exchange.Terms
+	Due       time.Time
 }
 
 func look(s *exchange.State) view {
-	v := view{Messages: map[string][]exchange.At{}, ByStatus: map[string][]string{}, Keys: map[string]string{}, Seen: map[string]time.Time{}, ReadOnly: s.ReadOnly()}
+	v := view{Messages: map[string][]exchange.At{}, ByStatus: map[string][]string{}, Keys: map[string]string{}, Seen: map[string]time.Time{}, ReadOnly: s.ReadOnly(), Terms: map[string]exchange.Terms{}}
+	v.Due, _ = s.NextDue()
 	for _, t := range s.Threads(exchange.Filter{}) {
 		v.Threads = append(v.Threads, t)
 		v.Messages[t.Ref] = s.Messages(t.Ref)
+		v.Terms[t.Ref] = copyTerms(s.Terms(t.Ref))
 		v.ByStatus[t.Status] = nil
 	}
 	for status := range v.ByStatus {
@@ -51,6 +55,11 @@ func copyExecutor(e *exchange.Executor) exchange.Executor {
 	c := *e
 	c.Capabilities = slices.Clone(e.Capabilities)
 	return c
+}
+
+func copyTerms(t exchange.Terms) exchange.Terms {
+	t.Requires, t.DependsOn = slices.Clone(t.Requires), slices.Clone(t.DependsOn)
+	return t
 }
 
 // checkLists holds what must be true of the lists of any state: the newest first, each thread once, and
@@ -123,8 +132,10 @@ func (h *history) command() exchange.Command {
 	case n < 5:
 		return &exchange.Create{
 			Caller: h.caller(), Intent: h.pick("see", "fetch", "fetch", ""), Priority: h.pick("", "urgent", "low"),
-			Request: json.RawMessage(`{"intent": "x"}`), Suffixes: []string{h.suffix(), h.suffix()},
+			Request: json.RawMessage(h.request()), Suffixes: []string{h.suffix(), h.suffix()},
 		}
+	case n == 5:
+		return &exchange.Expire{}
 	}
 	statuses := append(exchange.Statuses()[:8], exchange.Statuses()...)
 	statuses = append(statuses, exchange.Delegated, "claimed", "in-progress", "canceled", "nonsense", "", "", "")
@@ -132,11 +143,29 @@ func (h *history) command() exchange.Command {
 	if thread, ok := h.state.Thread(u.Ref); ok && thread.Executor != "" && h.Intn(2) == 0 {
 		u.Caller = exchange.Caller{Executor: thread.Executor, KeyHash: h.keys[thread.Executor]}
 	}
+	if h.Intn(8) == 0 {
+		u.Status = "" // so that a block may name one
+	}
 	for range h.Intn(3) {
+		if h.Intn(2) == 0 {
+			u.Mess = append(u.Mess, json.RawMessage(`{"response":{}}`))
+			continue
+		}
 		u.Mess = append(u.Mess, json.RawMessage(h.pick(
-			`{"response": {"content": ["done"]}}`, `{"status": {"code": "in_progress"}}`, `{"status":{"code":"completed"}}`, `{"cancel":{}}`, `7`, `{"reply":{"re":"last"}}`)))
+			`{"response": {"content": ["done"]}}`, `{"status": {"code": "in_progress"}}`, `{"status":{"code":"completed"}}`, `{"cancel":{}}`, `7`, `{"reply":{"re":"last"}}`,
+			`{"reply":{"confirm":true}}`, `{"reply":{"confirm":false}}`, `{"status":{"code":"needs_confirmation","if_denied":"cancelled"}}`, `{"status":{"code":"delegated","delegated_to":"phone"}}`)))
 	}
 	return u
+}
+
+// request is a request block; its times come within a few batches.
+func (h *history) request() string {
+	soon := h.now.Add(time.Duration(h.Intn(60)) * time.Millisecond).Format(time.RFC3339Nano)
+	if h.Intn(2) == 0 {
+		return `{"intent":"x"}`
+	}
+	return h.pick(`{"confirm_before":true,"requires":["see"]}`, `{"needed_by":"`+soon+`"}`, `{"needed_by":"`+soon+`","confirm_before":true}`,
+		`{"constraints":{"timing":{"not_before":"`+soon+`"},"depends_on":"`+h.ref()+`"}}`, `{"constraints":5}`)
 }
 
 func (h *history) suffix() string { return fmt.Sprintf("AA%02d", h.Intn(40)) }
@@ -169,8 +198,11 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 			t.Fatalf("deciding %+v changed the state", c)
 		}
 		again, refusalAgain := c.Decide(fork, h.now)
-		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) || refusal != nil && len(drafts) > 0 {
+		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) {
 			t.Fatalf("%+v was decided in two ways", c)
+		}
+		if refusal != nil && len(drafts) > 0 && (len(drafts) > 1 || drafts[0].Actor != "-") {
+			t.Fatalf("%+v was refused, and did %+v", c, drafts)
 		}
 		for _, d := range drafts {
 			add(d)
@@ -192,7 +224,7 @@ func TestEventsTellTheWholeState(t *testing.T) {
 	for seed := range int64(seeds) {
 		h := newHistory(t, seed)
 		handedOut := map[*exchange.Executor]exchange.Executor{}
-		for range 60 {
+		for range 75 {
 			before := look(h.state)
 			keys := fmt.Sprint(h.keys)
 			fork, events := h.batch(t)
@@ -230,6 +262,7 @@ func TestEventsTellTheWholeState(t *testing.T) {
 			t.Fatalf("seed %d: the events give another state", seed)
 		}
 	}
+	t.Logf("%d changes of a status", changes)
 	if changes < 20*seeds {
 		t.Errorf("only %d changes of a status in %d histories: they say little", changes, seeds)
 	}
@@ -289,6 +322,9 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 				t.Fatalf("%s: a closed thread moved", e.Payload)
 			case l.executor != "" && executor != "" && executor != l.executor:
 				t.Fatalf("%s: the thread was %s's", e.Payload, l.executor)
+			case p.NewStatus == "expired" && (e.Actor != "-" || l.status != "pending"):
+				t.Fatalf("%s by %s: only the exchange lets threads expire, and only pending ones", e.Payload, e.Actor)
+			case p.NewStatus == "expired":
 			case e.Actor != executor && e.Actor != l.executor && e.Actor != l.requestor:
 				t.Fatalf("%s: %s moved what is not theirs", e.Payload, e.Actor)
 			case (p.NewStatus == "pending") != (executor == "") && p.NewStatus != "cancelled" && p.NewStatus != "superseded":

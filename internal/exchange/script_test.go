@@ -22,8 +22,9 @@ import (
 //	patch WHO REF [key=K]             a PATCH of the thread with the body in the input
 //	profile WHO [of=ID]               a PATCH of a profile with the body in the input
 //	apply                             folds events, one line of the log each, without deciding anything
+//	expire                            what the exchange does at that time by itself
 //	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
-//	matrix                            the state machine as a table
+//	terms REF, eligible REF WHO, due
 //
 // A command prints its events, then what it answers, or "refused" with the code and the sentence.
 // Each is decided on a fork, and its events are then applied to the state and numbered, as the log does.
@@ -77,10 +78,53 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return s.decide(s.command(t, d))
 	case "apply":
 		return s.apply(t, d.Input)
-	case "matrix":
-		return matrix()
+	case "expire":
+		return s.decide(&exchange.Expire{})
+	case "terms", "eligible", "due":
+		return s.queryTerms(t, d)
 	}
 	return s.query(t, d)
+}
+
+func (s *script) queryTerms(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "terms":
+		return printTerms(s.state.Terms(d.CmdArgs[0].Key))
+	case "eligible":
+		thread, _ := s.state.Thread(d.CmdArgs[0].Key)
+		e, ok := s.state.Executor(d.CmdArgs[1].Key)
+		if !ok {
+			t.Fatalf("%s: no such executor", d.Pos)
+		}
+		return fmt.Sprint(s.state.Eligible(thread, e))
+	}
+	at, ok := s.state.NextDue()
+	if !ok {
+		return "never"
+	}
+	return stamp(at)
+}
+
+func printTerms(t exchange.Terms) string {
+	var all []string
+	add := func(on bool, format string, args ...any) {
+		if on {
+			all = append(all, fmt.Sprintf(format, args...))
+		}
+	}
+	add(len(t.Requires) > 0, "requires=%q", t.Requires)
+	add(!t.NeededBy.IsZero(), "needed_by=%s", stamp(t.NeededBy))
+	add(!t.NotBefore.IsZero(), "not_before=%s", stamp(t.NotBefore))
+	add(len(t.DependsOn) > 0, "depends_on=%q", t.DependsOn)
+	add(t.ConfirmBefore, "confirm_before")
+	add(t.Confirmed, "confirmed")
+	add(t.ReservedFor != "", "reserved_for=%s", t.ReservedFor)
+	add(t.Before != "", "before=%s", t.Before)
+	add(t.DenialCancels, "denial_cancels")
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, " ")
 }
 
 func (s *script) query(t *testing.T, d *datadriven.TestData) string {
@@ -178,12 +222,6 @@ func decode[T any](t *testing.T, d *datadriven.TestData) T {
 
 func (s *script) decide(c exchange.Command) string {
 	events, refusal := c.Decide(s.state.Fork(), s.now)
-	if refusal != nil {
-		if len(events) > 0 {
-			return "refused, with events"
-		}
-		return fmt.Sprintf("refused %s: %v", refusal.Code, refusal)
-	}
 	var b strings.Builder
 	for _, e := range events {
 		s.seq++
@@ -192,10 +230,16 @@ func (s *script) decide(c exchange.Command) string {
 		}))
 		fmt.Fprintf(&b, "%s %s %s %s\n", e.Type, orDash(e.Thread), e.Actor, e.Payload)
 	}
+	if refusal != nil {
+		fmt.Fprintf(&b, "refused %s: %v", refusal.Code, refusal)
+		return b.String()
+	}
 	if len(events) == 0 {
 		fmt.Fprintln(&b, "no event")
 	}
 	switch c := c.(type) {
+	case *exchange.Expire:
+		fmt.Fprintf(&b, "expired %d more=%v\n", c.Result.Expired, c.Result.More)
 	case *exchange.Create:
 		fmt.Fprintf(&b, "answers %s %s\n", c.Result.Ref, c.Result.Status)
 	case *exchange.Update:
@@ -265,47 +309,6 @@ func parseTime(t *testing.T, s string) time.Time {
 		t.Fatal(err)
 	}
 	return ts
-}
-
-// matrix prints, for who stands how to a thread (rows) and what it is set to (columns), what happens:
-// the steps taken, "=" for nothing to change, or the code of the refusal.
-func matrix() string {
-	targets := append(exchange.Statuses(), exchange.Delegated)
-	roles := []string{"holder", "requestor", "other"}
-	words := map[exchange.Code]string{
-		exchange.CodeAlreadyClaimed: "409c", exchange.CodeThreadClosed: "409t", exchange.CodeForbidden: "403",
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-20s%-11s", "thread is", "set by")
-	for _, target := range targets {
-		fmt.Fprintf(&b, "%-5.4s", target)
-	}
-	fmt.Fprintln(&b)
-	for _, from := range append(exchange.Statuses(), "odd") {
-		for _, role := range roles {
-			if from == exchange.StatusPending && role == "holder" {
-				continue
-			}
-			fmt.Fprintf(&b, "%-20s%-11s", from, role)
-			for _, target := range targets {
-				s := threadIn(from)
-				events, refusal := (&exchange.Update{Caller: exchange.Caller{Executor: role, KeyHash: "key-" + role}, Ref: "2026-02-01-XY1Z", Status: target}).Decide(s, time.Time{})
-				word := fmt.Sprint(len(events))
-				if refusal != nil {
-					word = words[refusal.Code]
-				} else if len(events) == 0 {
-					word = "="
-				}
-				fmt.Fprintf(&b, "%-5s", word)
-			}
-			fmt.Fprintln(&b)
-		}
-	}
-	var tidy strings.Builder
-	for line := range strings.Lines(b.String()) {
-		fmt.Fprintln(&tidy, strings.TrimRight(line, " \n"))
-	}
-	return tidy.String()
 }
 
 // threadIn returns a state with a thread of "requestor" in that status, held by "holder" unless it is

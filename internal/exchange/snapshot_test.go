@@ -133,6 +133,9 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"ref":          slices.Concat([]byte{0, 0, 0, 1}, most),
 		"intent":       slices.Concat([]byte{0, 0, 0, 1, 1, 'r'}, most),
 		"messages":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1}, most, make([]byte, 100)),
+		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0}, most),
+		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1}, most),
+		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -153,19 +156,30 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 	name := []byte{0, 1, 1, 'x', 0}
 	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1}
 	thread := []byte{1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0}
+	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2} // of thread 1: confirm_before, needed by, one capability
+	alone := func(terms ...[]byte) []byte {
+		return slices.Concat(name, []byte{0, 1}, thread, slices.Concat(terms...))
+	}
 	for what, b := range map[string][]byte{
-		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread),
-		"name twice":               {0, 2, 1, 'x', 0, 1, 'x', 0, 0, 0},
-		"empty name":               {0, 1, 0, 0, 0, 0},
-		"flag of two":              {0, 1, 1, 'x', 2, 0, 0},
-		"executor twice":           slices.Concat(name, []byte{2}, executor, executor, []byte{0}),
-		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1}, []byte{0}),
-		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1}, []byte{0}),
-		"thread twice":             slices.Concat(name, []byte{0, 2}, thread, thread),
-		"thread without a ref":     slices.Concat(name, []byte{0, 1, 0, 0, 0, 0, 0, x, x, x, x, x, 0}),
-		"thread without a status":  slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, 0, x, x, x, x, 0}),
-		"name that is not there":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, 2, 0}),
+		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms),
+		"name twice":               {0, 2, 1, 'x', 0, 1, 'x', 0, 0, 0, 0},
+		"empty name":               {0, 1, 0, 0, 0, 0, 0},
+		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
+		"executor twice":           slices.Concat(name, []byte{2}, executor, executor, []byte{0, 0}),
+		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1}, []byte{0, 0}),
+		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1}, []byte{0, 0}),
+		"thread twice":             slices.Concat(name, []byte{0, 2}, thread, thread, []byte{0}),
+		"thread without a ref":     slices.Concat(name, []byte{0, 1, 0, 0, 0, 0, 0, x, x, x, x, x, 0, 0}),
+		"thread without a status":  slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, 0, x, x, x, x, 0, 0}),
+		"name that is not there":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, 2, 0, 0}),
 		"number that does not end": bytes.Repeat([]byte{0xff}, 20),
+		"no number of terms":       alone(),
+		"terms of no thread":       alone([]byte{1, 2}, terms[1:]),
+		"terms of thread 0":        alone([]byte{1, 0}, terms[1:]),
+		"terms twice":              alone([]byte{2}, terms, []byte{0}, terms[1:]),
+		"terms of another thread":  alone([]byte{2}, terms, terms),
+		"terms without any":        alone([]byte{1, 1, 0, 0, 0, 0, 0}),
+		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
@@ -234,7 +248,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

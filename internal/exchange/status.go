@@ -108,6 +108,9 @@ func Terminal(status string) bool {
 	return false
 }
 
+// asks reports whether a thread in that status waits for a reply of its requestor.
+func asks(status string) bool { return status == StatusNeedsInput || status == StatusNeedsConfirmation }
+
 func setterOf(status string) setter {
 	if status == Delegated {
 		return byHolder
@@ -120,65 +123,16 @@ func setterOf(status string) setter {
 	return unknownStatus
 }
 
-// settable names every status that someone may set, for messages.
-func settable() string {
+// settableStatuses are those that someone may set.
+func settableStatuses() []string {
 	var names []string
 	for _, s := range statuses {
 		if s.setter != byExchange {
 			names = append(names, s.name)
 		}
 	}
-	return strings.Join(append(names, Delegated), ", ")
+	return append(names, Delegated)
 }
 
-// step is one change of a thread's status. Executor is who holds the thread after it.
-type step struct{ from, to, executor string }
-
-// steps is the state machine: what happens to a thread when caller sets a status, which must be a
-// known one. No step means that there is nothing to change.
-//
-// A thread is held by its Executor, whatever its status. One that nobody holds is claimed by any
-// status of an executor, so exactly one executor wins it: whoever comes later finds it held.
-func (t *Thread) steps(caller, status string) ([]step, *Error) {
-	if t.repeated(caller, status) {
-		return nil, nil
-	}
-	if Terminal(t.Status) {
-		return nil, refuse(CodeThreadClosed, "Thread is %s and takes no further status", t.Status)
-	}
-	switch setterOf(status) {
-	case byRequestor:
-		if caller != t.Requestor {
-			return nil, refuse(CodeForbidden, "Only the requestor may set a thread to %s", status)
-		}
-		return []step{{t.Status, status, t.Executor}}, nil
-	case byHolder:
-		if caller != t.Executor {
-			return nil, refuse(CodeForbidden, "Only the executor who claimed a thread may set it to %s", status)
-		}
-		return []step{{t.Status, StatusPending, ""}}, nil
-	case byExecutor:
-		return t.executorSteps(caller, status)
-	}
-	return nil, refuse(CodeForbidden, "A thread can't be set to %s: the exchange does that itself", status)
-}
-
-func (t *Thread) executorSteps(caller, status string) ([]step, *Error) {
-	switch t.Executor {
-	case caller:
-		return []step{{t.Status, status, caller}}, nil
-	case "":
-		claim := step{t.Status, StatusClaimed, caller}
-		if status == StatusClaimed {
-			return []step{claim}, nil
-		}
-		return []step{claim, {StatusClaimed, status, caller}}, nil
-	}
-	return nil, refuse(CodeAlreadyClaimed, "Thread already claimed by %s", t.Executor)
-}
-
-// repeated reports that caller set the status before and it stands, so that a request sent twice does
-// nothing the second time. Who holds an open thread owns its status, whoever moved it there.
-func (t *Thread) repeated(caller, status string) bool {
-	return status == t.Status && (caller == t.StatusBy || caller == t.Executor && !Terminal(status))
-}
+// settable names them for messages.
+func settable() string { return strings.Join(settableStatuses(), ", ") }

@@ -35,14 +35,16 @@ const (
 // table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
 // or messages don't fit into the memory of a machine that runs this.
 type table struct {
-	slots    pages[slot]
-	messages pages[said]
-	texts    arena
-	names    names
-	index    index
-	recent   ends
-	byStatus map[uint32]ends // by the number of its name
-	scratch  []byte
+	slots     pages[slot]
+	messages  pages[said]
+	texts     arena
+	names     names
+	index     index
+	recent    ends
+	byStatus  map[uint32]ends // by the number of its name
+	terms     sparse
+	deadlines deadlines
+	scratch   []byte
 }
 
 func newTable() *table {
@@ -50,6 +52,7 @@ func newTable() *table {
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
 		index: newIndex(), byStatus: map[uint32]ends{},
 	}
+	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{}) // 0 is none
 	t.messages.add(said{})
 	return t
@@ -98,6 +101,7 @@ func (t *table) put(th *Thread) uint32 {
 	t.names.set(&s.requestor, th.Requestor)
 	t.names.set(&s.executor, th.Executor)
 	t.names.set(&s.priority, th.Priority)
+	t.schedule(number)
 	t.trim()
 	return number
 }
@@ -113,6 +117,23 @@ func (t *table) restate(number uint32, th *Thread) {
 		t.leaveStatus(number)
 		s.status = t.names.number(th.Status)
 		t.enterStatus(number)
+	}
+}
+
+// setTerms replaces the terms of a thread, which are not changed any more; nil for none.
+func (t *table) setTerms(number uint32, terms *Terms) {
+	t.terms.set(number, terms)
+	t.schedule(number)
+}
+
+// schedule holds a thread among those that expire just while it is pending and has a time for it. It is to
+// be called whenever one of the two may have changed.
+func (t *table) schedule(number uint32) {
+	terms := t.terms.at(number)
+	if terms != nil && !terms.NeededBy.IsZero() && t.names.list[t.slots.at(number).status] == StatusPending {
+		t.deadlines.add(number, terms.NeededBy.UnixMilli())
+	} else {
+		t.deadlines.remove(number)
 	}
 }
 
@@ -151,9 +172,11 @@ func (t *table) said(number uint32) []At {
 	return all
 }
 
-// freeze returns a copy for reading in the order of updates. It has no index and no lists of a status.
+// freeze returns a copy for reading in the order of updates. It has no index, no lists of a status and no
+// deadlines.
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
+		terms: t.terms.freeze(),
 	}
 }

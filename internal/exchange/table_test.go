@@ -70,6 +70,32 @@ func TestIndexTellsEqualHashesApart(t *testing.T) {
 	}
 }
 
+// A leaf is there while one of its threads has terms, however often they were replaced, and a frozen copy
+// keeps its own.
+func TestSparseKeepsOnlyLeavesInUse(t *testing.T) {
+	var x sparse
+	const one, other, far = 3, 5, 5 << leafShift
+	for _, n := range []uint32{one, far, one, other, other} {
+		x.set(n, &Terms{ConfirmBefore: true})
+	}
+	frozen := x.freeze()
+	x.set(one, nil)
+	x.set(one, nil)
+	if x.at(one) != nil || x.at(other) == nil || x.leaves[0] == nil {
+		t.Error("one of two was removed, and that shows in the other")
+	}
+	x.set(other, nil)
+	x.set(far+1, nil)
+	if x.leaves[0] != nil || x.at(far) == nil {
+		t.Error("a leaf is there without terms, or one with terms is not")
+	}
+	for n, want := range map[uint32]bool{one: true, other: true, far: true, far + 1: false, 1000 << leafShift: false} {
+		if got := frozen.at(n) != nil; got != want {
+			t.Errorf("frozen, %d has terms: %v", n, got)
+		}
+	}
+}
+
 // A long text does not end the chunk that shorter ones are being added to.
 func TestLongTextHasAChunkOfItsOwn(t *testing.T) {
 	var x arena
@@ -106,5 +132,33 @@ func TestDifferenceLooksAtListsAndIndex(t *testing.T) {
 		if got := Difference(build(), s, func(a, b At) bool { return a == b }); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// Nor does it rely on the threads that expire to be the ones whose terms say so.
+func TestDifferenceLooksAtWhatExpires(t *testing.T) {
+	build := func() *State {
+		s := New()
+		for i, ref := range []string{"a", "b"} {
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: ThreadCreated, Actor: "agent", Payload: json.RawMessage(`{}`)})
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: MessageAdded, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":{"needed_by":"2026-02-01T22:00:00Z"}}]}`)})
+		}
+		return s
+	}
+	for want, damage := range map[string]func(d *deadlines){
+		"": func(*deadlines) {},
+		`the next thread to expire is "a" and "b"`: func(d *deadlines) { d.remove(1) },
+		`the next thread to expire is "b" and ""`:  func(d *deadlines) { d.remove(2) },
+	} {
+		s := build()
+		damage(&s.table.deadlines)
+		if got := Difference(build(), s, func(a, b At) bool { return a == b }); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	s := build()
+	s.table.deadlines.remove(2)
+	if got := Difference(s, build(), func(a, b At) bool { return a == b }); got != `the next thread to expire is "" and "b"` {
+		t.Errorf("got %q", got)
 	}
 }

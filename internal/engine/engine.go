@@ -38,6 +38,9 @@ type Options struct {
 	// Fatal is called once when nothing may be answered any more and the process should exit. It may
 	// be called from any goroutine and should return soon.
 	Fatal func(error)
+	// Applied is told each commit of an exchange when it has become part of the state, from the first one on
+	// and in order. It must not block, nor call the engine.
+	Applied func(exchangeID string, events []eventlog.Event)
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -52,6 +55,7 @@ type Engine struct {
 	stop    context.CancelFunc
 	closing chan struct{} // closed when Close begins
 	die     func(error)   // calls Options.Fatal, once
+	applied func(exchangeID string, events []eventlog.Event)
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -77,6 +81,7 @@ func New(store Store, o Options) *Engine {
 	e := &Engine{
 		store:    store,
 		log:      o.Logger,
+		applied:  o.Applied,
 		closing:  make(chan struct{}),
 		lookups:  make(chan struct{}, lookupSlots),
 		profiles: newProfileTurns(),

@@ -1,0 +1,109 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/buckettest"
+)
+
+var (
+	seeds     = flag.Int("simulation.seeds", 0, "how many seeds TestSimulation plays; 0 is 200, or fewer under the race detector")
+	firstSeed = flag.Uint64("simulation.from", 1, "the first of them")
+	showTrace = flag.Bool("simulation.trace", false, "print the whole trace of a seed that fails")
+	patience  = flag.Duration("simulation.patience", time.Minute, "how long a seed may take before its world is taken to stand still")
+)
+
+// What the simulation takes for a store must be one.
+func TestIsABucket(t *testing.T) {
+	buckettest.Run(t, func(testing.TB) buckettest.Store {
+		return newView(newBucket(time.Now), nil, 0, time.Now)
+	}, buckettest.Options{Keys: 2000})
+}
+
+// play runs a seed in a bubble of its own. A world that stands still can't be told from inside.
+func play(t *testing.T, seed uint64) (w *world) {
+	watch := time.AfterFunc(*patience, func() {
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		fmt.Fprintf(os.Stderr, "seed %d stands still: is a lock held across a call of the store?\n%s\n--- FAIL: seed=%d\n", seed, buf, seed)
+		os.Exit(2)
+	})
+	defer watch.Stop()
+	synctest.Test(t, func(t *testing.T) { w = run(t, seed) })
+	return w
+}
+
+// TestSimulation plays seed after seed. It stops at the first few that fail: each of them can be repeated alone.
+func TestSimulation(t *testing.T) {
+	n := *seeds
+	if n == 0 {
+		n = 200
+	}
+	var mu sync.Mutex
+	var sum counts
+	const together = 20
+	for from := *firstSeed; from < *firstSeed+uint64(n) && !t.Failed(); from += together {
+		t.Run(fmt.Sprintf("from=%d", from), func(t *testing.T) {
+			for seed := from; seed < min(from+together, *firstSeed+uint64(n)); seed++ {
+				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+					t.Parallel()
+					w := play(t, seed)
+					report(t, w)
+					mu.Lock()
+					defer mu.Unlock()
+					sum.add(w.counts)
+				})
+			}
+		})
+	}
+	t.Logf("%d seeds: %s", n, sum)
+	for _, p := range sum.fields() {
+		if n >= 100 && *p == 0 && !t.Failed() {
+			t.Errorf("the world is too quiet to prove anything")
+		}
+	}
+}
+
+// report fails the test with what a seed broke and how to repeat it.
+func report(t *testing.T, w *world) {
+	t.Helper()
+	if len(w.broken) == 0 {
+		return
+	}
+	lines := w.trace
+	if !*showTrace {
+		lines = lines[max(0, len(lines)-30):]
+	}
+	t.Errorf("%s\n%s\nseed %d breaks: %s\nrepeat it with: go test -tags grpcnotrace ./internal/simulation -run '^TestSimulation$' -args -simulation.seeds 1 -simulation.from %d -simulation.trace",
+		strings.Join(lines, "\n"), strings.Join(w.logged, ""), w.seed, strings.Join(w.broken[:min(len(w.broken), 5)], "\n"), w.seed)
+}
+
+// A seed is one run: the same turns, in the same order, at the same times.
+func TestSeedsRepeat(t *testing.T) {
+	for seed := uint64(1); seed <= 12; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			first, second := play(t, seed), play(t, seed)
+			if first.hash == second.hash && len(first.trace) == len(second.trace) {
+				return
+			}
+			for i := range first.trace {
+				if i >= len(second.trace) || first.trace[i] != second.trace[i] {
+					t.Fatalf("turn by turn the same until\n%s\nthen\n%s\nand the second time\n%s", strings.Join(first.trace[max(0, i-10):i], "\n"),
+						first.trace[i], strings.Join(second.trace[i:min(i+1, len(second.trace))], ""))
+				}
+			}
+			t.Fatal("the second run goes on")
+		})
+	}
+	_ = slices.Sort[[]int]
+}

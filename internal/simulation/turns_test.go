@@ -1,0 +1,177 @@
+package simulation
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// stage is how far a call has come.
+type stage int
+
+const (
+	sent     stage = iota
+	answered       // carried out, the answer is on its way
+	lost           // nothing comes back; only the caller's patience ends it
+)
+
+// call is a request at the gate.
+type call struct {
+	request
+	view   *view
+	ctx    context.Context
+	reply  chan answer
+	gone   bool // its caller no longer waits; guarded by the world's lock
+	number int
+	stage  stage
+	answer answer
+	again  bool      // the SDK has sent it twice
+	held   int       // turns before this one pass it by
+	due    time.Time // of a late one
+}
+
+func (c *call) String() string {
+	key := c.key
+	if day, seq, ok := at(key); ok {
+		key = fmt.Sprintf("%s #%d", day, seq)
+	}
+	return fmt.Sprintf("r%d %s %s (%d)", c.view.number, c.kind, key, c.number)
+}
+
+// compare orders calls that arrived in one turn. Positions are compared by day and seq only.
+func (c *call) compare(o *call) int {
+	return cmp.Or(cmp.Compare(c.view.number, o.view.number), strings.Compare(string(c.kind), string(o.kind)), strings.Compare(c.key, o.key))
+}
+
+// pass is the gate: it parks a call until the scheduler lets it on.
+func (w *world) pass(ctx context.Context, v *view, r request) answer {
+	c := &call{request: r, view: v, ctx: ctx, reply: make(chan answer, 1)}
+	w.mu.Lock()
+	if w.replicas[v.number].view != v { // the process has been killed
+		w.mu.Unlock()
+		return answer{err: errRefused}
+	}
+	w.arrived = append(w.arrived, c)
+	w.mu.Unlock()
+	select {
+	case a := <-c.reply:
+		return a
+	case <-ctx.Done():
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.gone = true
+		return answer{err: ctx.Err()}
+	}
+}
+
+// dropGone takes calls from the gate whose callers no longer wait. A write among them may still be on its way.
+func (w *world) dropGone() {
+	w.parked = slices.DeleteFunc(w.parked, func(c *call) bool {
+		w.mu.Lock()
+		gone := c.gone
+		w.mu.Unlock()
+		if gone {
+			w.tracef("%s is given up", c)
+			if c.stage == sent && w.rng.IntN(2) == 0 {
+				w.makeLate(c)
+			}
+		}
+		return gone
+	})
+}
+
+// makeLate lets a write be carried out within days.
+func (w *world) makeLate(c *call) {
+	if !c.kind.writes() {
+		return
+	}
+	c.due = w.now().Add(time.Duration(w.rng.Int64N(int64(120 * time.Hour))))
+	if w.rng.IntN(2) == 0 {
+		c.due = w.now().Add(time.Duration(w.rng.Int64N(int64(time.Minute))))
+	}
+	w.late = append(w.late, c)
+}
+
+// advance lets a call go on by one stage, with what befalls it there.
+func (w *world) advance(c *call) {
+	if i := slices.Index(w.late, c); i >= 0 {
+		w.late = slices.Delete(w.late, i, i+1)
+		w.counts.landedLate++
+		w.tracef("%s lands late: %v", c, c.evaluate().err)
+		return
+	}
+	if !w.quiet && w.rng.IntN(200) == 0 {
+		c.held = w.turn + w.rng.IntN(500)
+		w.tracef("%s is held until %d", c, c.held)
+		return
+	}
+	dice := w.rng.IntN(1000)
+	if w.quiet {
+		dice = 999
+	}
+	if c.stage == sent {
+		w.carryOut(c, dice)
+		return
+	}
+	switch a := c.answer; {
+	case dice < 15:
+		w.lose(c)
+	case dice < 30 && c.kind.writes() && !c.again:
+		c.stage, c.again = sent, true // by the SDK, which got no answer
+		w.counts.again++
+		w.tracef("%s is sent again", c)
+	case dice < 45 && c.kind == kindGet && bytes.Count(a.object.data, []byte("\n")) > 1:
+		w.counts.cut++
+		a.err = errCut
+		w.answer(c, a)
+	default:
+		w.answer(c, a)
+	}
+}
+
+// carryOut lets a request that was sent come to the store, or not.
+func (w *world) carryOut(c *call, dice int) {
+	switch {
+	case dice < 8:
+		w.answer(c, answer{err: errRefused})
+	case dice < 28:
+		w.lose(c)
+	case dice < 40 && c.kind.writes():
+		w.makeLate(c)
+		w.answer(c, answer{err: errCut})
+	default:
+		c.answer = c.evaluate()
+		c.stage = answered
+		w.tracef("%s is carried out: %v", c, c.answer.err)
+		if w.rng.IntN(2) == 0 { // at once, as most are
+			w.answer(c, c.answer)
+		}
+	}
+}
+
+// lose lets nothing come back, or the news that the connection is cut.
+func (w *world) lose(c *call) {
+	w.counts.lost++
+	_, bounded := c.ctx.Deadline()
+	if (bounded || c.kind == kindGet) && w.rng.IntN(6) == 0 { // others wait without end for an SDK that has an end of its own
+		c.stage, c.held = lost, maxTurns
+		w.tracef("%s is lost without a trace", c)
+		return
+	}
+	w.answer(c, answer{err: errCut})
+}
+
+// answer lets an answer through.
+func (w *world) answer(c *call, a answer) {
+	w.tracef("%s gets its answer: %v", c, a.err)
+	w.unpark(c)
+	c.reply <- a
+}
+
+func (w *world) unpark(c *call) {
+	w.parked = slices.DeleteFunc(w.parked, func(other *call) bool { return other == c })
+}

@@ -1,0 +1,272 @@
+package simulation
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	// days is how long a run lasts by the store's clock. The jumps of that clock make it some thousand turns.
+	days     = 20
+	maxTurns = 50_000
+	// longestLife keeps a process from merging by itself (doc.go), by its own clock.
+	longestLife = 4 * time.Minute
+)
+
+// world is one run.
+type world struct {
+	rng      *rand.Rand
+	seed     uint64
+	start    time.Time // of the virtual clock
+	jumped   time.Duration
+	skew     time.Duration // how far a clock may be off
+	bucket   *bucket
+	witness  *witness
+	replicas []*replica
+	clients  []*client
+	running  []*operation
+	late     []*call // carried out when they are due, with nobody waiting
+	quiet    bool    // nothing goes wrong any more
+	turn     int
+	tokens   int
+	shown    int64 // the seq that the answers so far have shown
+	numbered int
+	counts   counts
+
+	trace []string
+	hash  uint64
+	ties  int // arrivals in one turn that nothing tells apart
+
+	mu      sync.Mutex // of what the goroutines under test touch
+	arrived []*call
+	parked  []*call // in the order of their numbers
+	broken  []string
+	logged  []string // what the engines logged, where it is kept
+}
+
+// counts say whether enough happened in a run to prove anything.
+type counts struct {
+	turns, events, answers, acknowledged, refused, reads, unknown    int
+	merges, orphans, crashes, suspends, lost, landedLate, cut, again int
+}
+
+func (c *counts) add(o counts) {
+	for i, p := range c.fields() {
+		*p += *o.fields()[i]
+	}
+}
+
+func (c *counts) fields() []*int {
+	return []*int{
+		&c.turns, &c.events, &c.answers, &c.acknowledged, &c.refused, &c.reads, &c.unknown,
+		&c.merges, &c.orphans, &c.crashes, &c.suspends, &c.lost, &c.landedLate, &c.cut, &c.again,
+	}
+}
+
+func (c counts) String() string {
+	return fmt.Sprintf("%d turns, %d events, %d answers (%d acknowledged, %d refused, %d reads, %d unknown), %d days merged, %d orphans, "+
+		"%d crashes, %d suspends, %d requests or answers lost, %d writes that landed late, %d reads cut, %d sent again by the SDK",
+		c.turns, c.events, c.answers, c.acknowledged, c.refused, c.reads, c.unknown, c.merges, c.orphans,
+		c.crashes, c.suspends, c.lost, c.landedLate, c.cut, c.again)
+}
+
+func newWorld(seed uint64) *world {
+	w := &world{
+		rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, start: time.Now(), shown: -1, hash: 14695981039346656037,
+		skew: []time.Duration{time.Hour, 24 * time.Hour, 96 * time.Hour}[seed%3],
+	}
+	w.bucket = newBucket(w.now)
+	w.witness = newWitness()
+	w.witness.fail, w.witness.note = w.fail, w.tracef
+	w.bucket.witness = w.witness
+	for n := range 3 {
+		w.replicas = append(w.replicas, &replica{number: n, world: w, skew: w.someSkew()})
+	}
+	for n := range 5 {
+		w.clients = append(w.clients, &client{number: n})
+	}
+	return w
+}
+
+// now is the store's time.
+func (w *world) now() time.Time {
+	return time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC).Add(time.Since(w.start) + w.jumped)
+}
+
+func (w *world) someSkew() time.Duration {
+	return time.Duration(w.rng.Int64N(2*int64(w.skew))) - w.skew
+}
+
+// tracef adds a line to the trace. Only what the seed determines may be in it.
+func (w *world) tracef(format string, args ...any) {
+	line := fmt.Sprintf("%5d %s  ", w.turn, w.now().Format("01-02 15:04:05.000")) + fmt.Sprintf(format, args...)
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%x%s", w.hash, line)
+	w.hash = h.Sum64()
+	w.trace = append(w.trace, line)
+}
+
+// fail notes that a rule was broken, which ends the run.
+func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, fmt.Sprintf(format, args...))
+}
+
+func (w *world) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.broken) > 0
+}
+
+// run plays a seed. It must be called in a bubble of synctest.
+func run(t *testing.T, seed uint64) *world {
+	w := newWorld(seed)
+	defer w.end()
+	for !w.failed() && w.turn < maxTurns && w.now().Before(w.bucketDay(days)) {
+		w.takeTurn(w.anything)
+	}
+	if w.turn >= maxTurns {
+		w.fail("the days don't pass")
+	}
+	if !w.failed() {
+		w.settle(t)
+	}
+	w.counts.turns, w.counts.events, w.counts.orphans = w.turn, len(w.witness.log), w.witness.orphans
+	return w
+}
+
+// bucketDay is the store's time so many days after the start.
+func (w *world) bucketDay(n int) time.Time { return time.Date(2026, 2, 1+n, 9, 0, 0, 0, time.UTC) }
+
+// end lets every goroutine of the world end.
+func (w *world) end() {
+	for _, r := range w.replicas {
+		w.stop(r)
+	}
+	synctest.Wait()
+}
+
+// takeTurn lets the world come to rest, looks at what has happened, and does one thing. After it a moment
+// passes, of a length that no two turns have in common: so no two timers end at the same time.
+func (w *world) takeTurn(choose func()) {
+	synctest.Wait()
+	w.lookAround()
+	if w.failed() {
+		return
+	}
+	w.turn++
+	choose()
+	time.Sleep(time.Duration(1 + w.rng.Int64N(int64(2*time.Millisecond))))
+}
+
+// lookAround notes what has arrived and ended since the turn before, in an order of its own.
+func (w *world) lookAround() {
+	w.mu.Lock()
+	arrived := w.arrived
+	w.arrived = nil
+	w.mu.Unlock()
+	slices.SortStableFunc(arrived, (*call).compare)
+	for i, c := range arrived {
+		w.numbered++
+		c.number = w.numbered
+		if i > 0 && c.compare(arrived[i-1]) == 0 {
+			w.ties++
+		}
+		w.tracef("%s arrives", c)
+	}
+	w.parked = append(w.parked, arrived...)
+	w.dropGone()
+	for _, o := range slices.Clone(w.running) {
+		w.mu.Lock()
+		done := o.done
+		w.mu.Unlock()
+		if !done {
+			continue
+		}
+		w.running = slices.DeleteFunc(w.running, func(other *operation) bool { return other == o })
+		o.client.running = nil
+		o.cancel()
+		w.tracef("%s is answered %q", o, o.code())
+		w.judge(o)
+		o.replica.answered(o)
+	}
+	for _, r := range w.replicas {
+		w.lookAt(r)
+	}
+}
+
+// anything is a turn of a world in which things go wrong.
+func (w *world) anything() {
+	for _, r := range w.replicas {
+		if r.up && time.Since(r.born) > longestLife {
+			w.crash(r)
+		}
+	}
+	switch dice := w.rng.IntN(1000); {
+	case dice < 2:
+		w.crash(w.replicas[w.rng.IntN(len(w.replicas))])
+	case dice < 4:
+		w.suspend(w.replicas[w.rng.IntN(len(w.replicas))])
+	case dice < 6:
+		r := w.replicas[w.rng.IntN(len(w.replicas))]
+		r.skew = w.someSkew()
+		w.tracef("the clock of r%d is off by %s", r.number, r.skew)
+	case dice < 9:
+		d := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
+		w.tracef("%s pass", d)
+		time.Sleep(d)
+	case dice < 29:
+		w.jump(time.Duration(w.rng.Int64N(int64(10 * time.Hour))))
+	case dice < 40:
+		w.compact(w.replicas[w.rng.IntN(len(w.replicas))])
+	default:
+		w.goOn()
+	}
+}
+
+// jump lets hours pass at the store within no time for any process.
+func (w *world) jump(d time.Duration) {
+	w.jumped += d
+	w.tracef("it is %s later", d)
+}
+
+// goOn lets one thing go on: a request, an answer, a client that thinks, a process that is down.
+func (w *world) goOn() {
+	var calls []*call
+	for _, c := range w.parked {
+		if w.turn >= c.held && w.turn >= w.replicas[c.view.number].suspended {
+			calls = append(calls, c)
+		}
+	}
+	for _, c := range w.late {
+		if w.quiet || !w.now().Before(c.due) {
+			calls = append(calls, c)
+		}
+	}
+	for _, r := range w.replicas {
+		if !r.up && !r.starting && (w.quiet || w.rng.IntN(40) == 0) {
+			w.boot(r)
+			return
+		}
+	}
+	if n := len(calls); n > 0 && (w.quiet || w.rng.IntN(5) > 0) {
+		w.advance(calls[w.rng.IntN(n)])
+		return
+	}
+	if w.quiet {
+		time.Sleep(100 * time.Millisecond) // what is left waits for its own patience to end
+		return
+	}
+	if c := w.clients[w.rng.IntN(len(w.clients))]; c.running == nil {
+		if o := w.compose(c); o != nil {
+			w.begin(o)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
@@ -157,13 +158,29 @@ func (w *world) compact(r *replica) {
 	}(r.life, r.view, r.merged)
 }
 
+// sleeper is the replica to be suspended: more often than by chance one that has a write on its way, which
+// will then come to the store days later.
+func (w *world) sleeper() *replica {
+	for _, c := range w.parked {
+		if c.kind == kindPut && c.stage == sent && w.rng.IntN(2) == 0 {
+			return w.replicas[c.view.number]
+		}
+	}
+	return w.replicas[w.rng.IntN(len(w.replicas))]
+}
+
+// asleep tells whether a process is suspended. Most of what would end its sleep early is left out then.
+func (w *world) asleep() bool {
+	return slices.ContainsFunc(w.replicas, func(r *replica) bool { return w.turn < r.suspended })
+}
+
 // suspend lets nothing reach a process or leave it for a while.
 func (w *world) suspend(r *replica) {
-	for_ := w.rng.IntN(150)
+	turns := w.rng.IntN(150)
 	if w.rng.IntN(2) == 0 {
-		for_ = w.rng.IntN(1500)
+		turns = w.rng.IntN(2000)
 	}
-	r.suspended = w.turn + for_
+	r.suspended = w.turn + turns
 	w.counts.suspends++
 	w.tracef("r%d is suspended until %d", r.number, r.suspended)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,8 +166,12 @@ func (w *world) lose(c *call) {
 	w.answer(c, answer{err: errCut})
 }
 
-// answer lets an answer through.
+// answer lets an answer through. Where the SDK has sent twice, a store knows that the first may have been
+// carried out: then the second one's refusal says nothing (internal/bucket, s3error.go).
 func (w *world) answer(c *call, a answer) {
+	if c.again && (errors.Is(a.err, errRefused) || errors.Is(a.err, errChanged)) {
+		a.err = errCut
+	}
 	w.tracef("%s gets its answer: %v", c, a.err)
 	w.unpark(c)
 	c.reply <- a

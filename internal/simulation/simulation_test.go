@@ -1,8 +1,10 @@
 package simulation
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -16,11 +18,15 @@ import (
 
 var (
 	seeds     = flag.Int("simulation.seeds", 0, "how many seeds TestSimulation plays; 0 is 200, or fewer under the race detector")
-	firstSeed = flag.Uint64("simulation.from", 1, "the first of them")
+	firstSeed = flag.Uint64("simulation.from", 1, "the first of them; 0 draws one")
+	allSeeds  = flag.Bool("simulation.all", false, "go on after a seed that fails")
 	showTrace = flag.Bool("simulation.trace", false, "print the whole trace of a seed that fails")
-	repeats   = flag.Int("simulation.repeats", 12, "how many seeds TestSeedsRepeat plays twice")
+	repeats   = flag.Int("simulation.repeats", 0, "how many seeds TestSeedsRepeat plays twice; 0 is 12, or fewer under the race detector")
 	patience  = flag.Duration("simulation.patience", time.Minute, "how long a seed may take before its world is taken to stand still")
 )
+
+// How many seeds are played where nothing else is asked for (race_test.go has fewer).
+var usualSeeds, usualRepeats = 200, 12
 
 // What the simulation takes for a store must be one.
 func TestIsABucket(t *testing.T) {
@@ -44,16 +50,16 @@ func play(t *testing.T, seed uint64) (w *world) {
 
 // TestSimulation plays seed after seed. It stops at the first few that fail: each of them can be repeated alone.
 func TestSimulation(t *testing.T) {
-	n := *seeds
-	if n == 0 {
-		n = 200
+	n, start := cmp.Or(*seeds, usualSeeds), *firstSeed
+	if start == 0 {
+		start = rand.Uint64N(1 << 32)
 	}
 	var mu sync.Mutex
 	var sum counts
 	const together = 20
-	for from := *firstSeed; from < *firstSeed+uint64(n) && !t.Failed(); from += together {
+	for from := start; from < start+uint64(n) && (*allSeeds || !t.Failed()); from += together {
 		t.Run(fmt.Sprintf("from=%d", from), func(t *testing.T) {
-			for seed := from; seed < min(from+together, *firstSeed+uint64(n)); seed++ {
+			for seed := from; seed < min(from+together, start+uint64(n)); seed++ {
 				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 					t.Parallel()
 					w := play(t, seed)
@@ -65,7 +71,7 @@ func TestSimulation(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d seeds: %s", n, sum)
+	t.Logf("%d seeds from %d: %s", n, start, sum)
 	for _, p := range sum.fields() {
 		if n >= 100 && *p == 0 && !t.Failed() {
 			t.Errorf("the world is too quiet to prove anything")
@@ -89,7 +95,7 @@ func report(t *testing.T, w *world) {
 
 // A seed is one run: the same turns, in the same order, at the same times.
 func TestSeedsRepeat(t *testing.T) {
-	for seed := uint64(1); seed <= uint64(*repeats); seed++ {
+	for seed := uint64(1); seed <= uint64(cmp.Or(*repeats, usualRepeats)); seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			first, second := play(t, seed), play(t, seed)

@@ -105,43 +105,26 @@ func (w *world) advance(c *call) {
 		w.tracef("%s lands late: %v", c, c.evaluate().err)
 		return
 	}
-	if !w.quiet && w.rng.IntN(200) == 0 {
+	is := w.dice()
+	switch {
+	case is(w.moods.hold):
 		c.held = w.turn + w.rng.IntN(500)
 		w.tracef("%s is held until %d", c, c.held)
-		return
-	}
-	dice := w.rng.IntN(1000)
-	if w.quiet {
-		dice = 999
-	}
-	if c.stage == sent {
-		w.carryOut(c, dice)
-		return
-	}
-	switch a := c.answer; {
-	case dice < 15:
-		w.lose(c)
-	case dice < 30 && c.kind.writes() && !c.again:
-		c.stage, c.again = sent, true // by the SDK, which got no answer
-		w.counts.again++
-		w.tracef("%s is sent again", c)
-	case dice < 45 && c.kind == kindGet && bytes.Count(a.object.data, []byte("\n")) > 1:
-		w.counts.cut++
-		a.err = errCut
-		w.answer(c, a)
+	case c.stage == sent:
+		w.carryOut(c, is)
 	default:
-		w.answer(c, a)
+		w.deliver(c, is)
 	}
 }
 
 // carryOut lets a request that was sent come to the store, or not.
-func (w *world) carryOut(c *call, dice int) {
+func (w *world) carryOut(c *call, is func(int) bool) {
 	switch {
-	case dice < 8:
+	case is(w.moods.refuse):
 		w.answer(c, answer{err: errRefused})
-	case dice < 28:
+	case is(w.moods.lose):
 		w.lose(c)
-	case dice < 40 && c.kind.writes():
+	case c.kind.writes() && is(w.moods.late):
 		w.makeLate(c)
 		w.answer(c, answer{err: errCut})
 	default:
@@ -151,6 +134,24 @@ func (w *world) carryOut(c *call, dice int) {
 		if w.rng.IntN(2) == 0 { // at once, as most are
 			w.answer(c, c.answer)
 		}
+	}
+}
+
+// deliver lets an answer come back, or not.
+func (w *world) deliver(c *call, is func(int) bool) {
+	switch a := c.answer; {
+	case is(w.moods.lose):
+		w.lose(c)
+	case c.kind.writes() && !c.again && is(w.moods.lose):
+		c.stage, c.again = sent, true // by the SDK, which got no answer
+		w.counts.again++
+		w.tracef("%s is sent again", c)
+	case c.kind == kindGet && bytes.Count(a.object.data, []byte("\n")) > 1 && is(w.moods.cut):
+		w.counts.cut++
+		a.err = errCut
+		w.answer(c, a)
+	default:
+		w.answer(c, a)
 	}
 }
 

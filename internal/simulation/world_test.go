@@ -25,7 +25,7 @@ type world struct {
 	seed     uint64
 	start    time.Time // of the virtual clock
 	jumped   time.Duration
-	skew     time.Duration // how far a clock may be off
+	moods    moods
 	bucket   *bucket
 	witness  *witness
 	replicas []*replica
@@ -79,8 +79,8 @@ func (c counts) String() string {
 func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, start: time.Now(), shown: -1, hash: 14695981039346656037,
-		skew: []time.Duration{time.Hour, 24 * time.Hour, 96 * time.Hour}[seed%3],
 	}
+	w.moods = w.draw()
 	w.bucket = newBucket(w.now)
 	w.witness = newWitness()
 	w.witness.fail, w.witness.note = w.fail, w.tracef
@@ -100,7 +100,7 @@ func (w *world) now() time.Time {
 }
 
 func (w *world) someSkew() time.Duration {
-	return time.Duration(w.rng.Int64N(2*int64(w.skew))) - w.skew
+	return time.Duration(w.rng.Int64N(2*int64(w.moods.skew))) - w.moods.skew
 }
 
 // tracef adds a line to the trace. Only what the seed determines may be in it.
@@ -205,6 +205,36 @@ func (w *world) lookAround() {
 	}
 }
 
+// moods are how often things go wrong in a run, in thousandths of its turns or of the calls. Every run has
+// moods of its own: what goes wrong alone shows other mistakes than what goes wrong amid everything else.
+type moods struct {
+	crash, sleep, merge           int           // of the turns
+	refuse, lose, late, cut, hold int           // of the calls
+	stride                        time.Duration // the longest jump of the store's clock
+	skew                          time.Duration // how far a clock may be off
+}
+
+func (w *world) draw() moods {
+	some := func(usual int) int { return usual * []int{0, 1, 1, 3}[w.rng.IntN(4)] }
+	return moods{
+		crash: some(1), sleep: some(3), merge: 8 * (1 + w.rng.IntN(3)),
+		refuse: some(8), lose: some(17), late: some(20), cut: some(15), hold: some(5),
+		stride: []time.Duration{8 * time.Hour, 16 * time.Hour, 24 * time.Hour}[w.rng.IntN(3)],
+		skew:   []time.Duration{time.Hour, 24 * time.Hour, 96 * time.Hour}[w.rng.IntN(3)],
+	}
+}
+
+// dice returns a function that throws once and tells of one possible outcome after the other, each so many
+// thousandths likely, whether it is the one. In a quiet world none is.
+func (w *world) dice() func(likely int) bool {
+	left := w.rng.IntN(1000)
+	return func(likely int) bool {
+		hit := left >= 0 && left < likely && !w.quiet
+		left -= likely
+		return hit
+	}
+}
+
 // anything is a turn of a world in which things go wrong.
 func (w *world) anything() {
 	for _, r := range w.replicas {
@@ -212,25 +242,28 @@ func (w *world) anything() {
 			w.crash(r)
 		}
 	}
-	switch dice := w.rng.IntN(1000); {
-	case dice < 2:
-		if r := w.replicas[w.rng.IntN(len(w.replicas))]; !w.asleep() || w.rng.IntN(4) == 0 {
+	r := w.replicas[w.rng.IntN(len(w.replicas))]
+	is := w.dice()
+	switch {
+	case is(w.moods.crash):
+		if !w.asleep() || w.rng.IntN(4) == 0 {
 			w.crash(r)
 		}
-	case dice < 5:
+	case is(w.moods.sleep):
 		w.suspend(w.sleeper())
-	case dice < 6:
-		r := w.replicas[w.rng.IntN(len(w.replicas))]
+	case is(1):
 		r.skew = w.someSkew()
 		w.tracef("the clock of r%d is off by %s", r.number, r.skew)
-	case dice < 7 && !w.asleep():
-		d := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
-		w.tracef("%s pass", d)
-		time.Sleep(d)
-	case dice < 19:
-		w.jump(time.Duration(w.rng.Int64N(int64(14 * time.Hour))))
-	case dice < 27:
-		w.compact(w.replicas[w.rng.IntN(len(w.replicas))])
+	case is(1):
+		if !w.asleep() {
+			d := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
+			w.tracef("%s pass", d)
+			time.Sleep(d)
+		}
+	case is(10):
+		w.jump(time.Duration(w.rng.Int64N(int64(w.moods.stride))))
+	case is(w.moods.merge):
+		w.compact(r)
 	default:
 		w.goOn()
 	}
@@ -261,7 +294,7 @@ func (w *world) goOn() {
 			return
 		}
 	}
-	if n := len(calls); n > 0 && (w.quiet || w.rng.IntN(5) > 0) {
+	if n := len(calls); n > 0 && (w.quiet || w.rng.IntN(3) > 0) {
 		w.advance(calls[w.rng.IntN(n)])
 		return
 	}

@@ -1,0 +1,132 @@
+package simulation
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var (
+	mutantSeeds = flag.Int("simulation.mutants", 0, "how many seeds TestMutants plays at most against each mutant; 0: a few, and against the first one only")
+	mutantName  = flag.String("simulation.mutant", "", "TestMutants plays only those mutants whose name holds this text")
+)
+
+// TestMutants: the simulation finds each broken log, or it would prove nothing about the whole one.
+func TestMutants(t *testing.T) {
+	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *mutantName) })
+	n := *mutantSeeds
+	if n == 0 {
+		chosen, n = chosen[:1], 20
+	}
+	var table []string
+	for _, m := range chosen {
+		t.Run(m.name, func(t *testing.T) {
+			program := m.build(t)
+			caught := m.play(t, program, 1, n, true)
+			row := fmt.Sprintf("%4d of %4d seeds", len(caught), n)
+			if len(caught) == 0 {
+				caught = m.play(t, program, n+1, *mutantMost-n, false)
+				row = "               none"
+			}
+			if len(caught) == 0 {
+				t.Errorf("not caught by %d seeds", max(n, *mutantMost))
+			} else {
+				row += fmt.Sprintf("; first by seed %4d", caught[0])
+			}
+			table = append(table, fmt.Sprintf("%-80s %s", m.name, row))
+			t.Log(row)
+		})
+	}
+	t.Logf("caught:\n%s", strings.Join(table, "\n"))
+}
+
+var failedSeed = regexp.MustCompile(`--- FAIL: \S*seed=(\d+)`)
+
+// play lets a mutant's test binary play seeds and returns those that caught it.
+func (m mutant) play(t *testing.T, program string, from, n int, all bool) []int {
+	t.Helper()
+	if n <= 0 {
+		return nil
+	}
+	cmd := exec.Command(program, "-test.run", "^TestSimulation$", "-test.timeout", "0", "-simulation.seeds", strconv.Itoa(n),
+		"-simulation.from", strconv.Itoa(from), "-simulation.all="+strconv.FormatBool(all), "-simulation.patience", "30s")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	var caught []int
+	for _, match := range failedSeed.FindAllSubmatch(out, -1) {
+		seed, err := strconv.Atoi(string(match[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		caught = append(caught, seed)
+	}
+	slices.Sort(caught)
+	if (err != nil) != (len(caught) > 0) {
+		t.Fatalf("no seed failed, but the program did: %v\n%.3000s", err, out)
+	}
+	if i := strings.Index(string(out), " breaks: "); i >= 0 {
+		t.Logf("for example%.200s", strings.SplitN(string(out[i+len(" breaks"):]), "\n", 2)[0])
+	}
+	return caught
+}
+
+// build compiles the simulation with the mutant's changes. The tree stays as it is.
+func (m mutant) build(t *testing.T) (program string) {
+	t.Helper()
+	changed := map[string]string{} // by path
+	for _, e := range m.edits {
+		path, err := filepath.Abs(filepath.Join("..", e.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, ok := changed[path]
+		if !ok {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source = string(data)
+		}
+		if n := strings.Count(source, e.old); n != 1 {
+			t.Fatalf("%s holds %q %d times, want once: the mutant must follow the code", e.file, e.old, n)
+		}
+		changed[path] = strings.Replace(source, e.old, e.new, 1)
+	}
+	folder := t.TempDir()
+	overlay := map[string]map[string]string{"Replace": {}}
+	for path, source := range changed {
+		file := filepath.Join(folder, fmt.Sprintf("%d.go", len(overlay["Replace"])))
+		overlay["Replace"][path] = file
+		write(t, file, []byte(source))
+	}
+	mapping, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "overlay.json"), mapping)
+	program = filepath.Join(folder, "simulation.test")
+	build := exec.Command("go", "test", "-c", "-tags", "grpcnotrace", "-overlay", filepath.Join(folder, "overlay.json"), "-o", program, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the mutant: %v\n%s", err, out)
+	}
+	return program
+}
+
+func write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

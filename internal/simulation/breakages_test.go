@@ -126,7 +126,7 @@ func unchanged(l *Log, key string, data []byte) bool {
 		{commitFile, `return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)`, `return fmt.Errorf("%w: %w", ErrUnavailable, err)`},
 	}},
 	{"a refusal after an unknown attempt is called definite", []edit{
-		{commitFile, "l.store.Definite(err) && !unknown:", "l.store.Definite(err):"},
+		{commitFile, "l.store.Definite(err) && !unknown:", "l.store.Definite(err) && (unknown || true):"},
 	}},
 	{"after a lost race the old decision is written at the next position", []edit{
 		{commitFile, "l.encode(p.cmd.Decide(state, now), d, now)", "l.encode(once(p, state, now), d, now)"},

@@ -23,42 +23,46 @@ var (
 // TestMutants: the simulation finds each broken log, or it would prove nothing about the whole one.
 func TestMutants(t *testing.T) {
 	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *mutantName) })
-	n := *mutantSeeds
-	if n == 0 {
-		chosen, n = chosen[:1], 20
+	most := *mutantSeeds
+	if most == 0 {
+		chosen, most = chosen[:1], 40
 	}
 	var table []string
 	for _, m := range chosen {
 		t.Run(m.name, func(t *testing.T) {
 			program := m.build(t)
-			caught := m.play(t, program, 1, n, true)
-			row := fmt.Sprintf("%4d of %4d seeds", len(caught), n)
-			if len(caught) == 0 {
-				caught = m.play(t, program, n+1, *mutantMost-n, false)
-				row = "               none"
+			var caught []int
+			played := 0
+			for played < most && len(caught) < enough {
+				n := min(atOnce, most-played)
+				caught = append(caught, m.play(t, program, played+1, n)...)
+				played += n
 			}
+			row := fmt.Sprintf("| %s | %d | %d |", m.name, played, len(caught))
 			if len(caught) == 0 {
-				t.Errorf("not caught by %d seeds", max(n, *mutantMost))
+				t.Errorf("not caught by %d seeds", played)
 			} else {
-				row += fmt.Sprintf("; first by seed %4d", caught[0])
+				row += fmt.Sprintf(" %d |", caught[0])
 			}
-			table = append(table, fmt.Sprintf("%-80s %s", m.name, row))
+			table = append(table, row)
 			t.Log(row)
 		})
 	}
-	t.Logf("caught:\n%s", strings.Join(table, "\n"))
+	t.Logf("\n| mutation | seeds | caught by | first |\n|---|---|---|---|\n%s", strings.Join(table, "\n"))
 }
+
+const (
+	atOnce = 20 // seeds
+	enough = 5  // seeds that have caught a mutant: more would say nothing new
+)
 
 var failedSeed = regexp.MustCompile(`--- FAIL: \S*seed=(\d+)`)
 
 // play lets a mutant's test binary play seeds and returns those that caught it.
-func (m mutant) play(t *testing.T, program string, from, n int, all bool) []int {
+func (m mutant) play(t *testing.T, program string, from, n int) []int {
 	t.Helper()
-	if n <= 0 {
-		return nil
-	}
 	cmd := exec.Command(program, "-test.run", "^TestSimulation$", "-test.timeout", "0", "-simulation.seeds", strconv.Itoa(n),
-		"-simulation.from", strconv.Itoa(from), "-simulation.all="+strconv.FormatBool(all), "-simulation.patience", "30s")
+		"-simulation.from", strconv.Itoa(from), "-simulation.all", "-simulation.patience", "90s")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -76,8 +80,9 @@ func (m mutant) play(t *testing.T, program string, from, n int, all bool) []int 
 	if (err != nil) != (len(caught) > 0) {
 		t.Fatalf("no seed failed, but the program did: %v\n%.3000s", err, out)
 	}
-	if i := strings.Index(string(out), " breaks: "); i >= 0 {
-		t.Logf("for example%.200s", strings.SplitN(string(out[i+len(" breaks"):]), "\n", 2)[0])
+	if _, what, ok := strings.Cut(string(out), " breaks: "); ok {
+		what, _, _ = strings.Cut(what, "\n")
+		t.Logf("for example: %.200s", what)
 	}
 	return caught
 }

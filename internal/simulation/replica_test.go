@@ -19,6 +19,8 @@ type replica struct {
 	skew      time.Duration // how far its clock is off
 	suspended int           // the turn before which nothing reaches its process or leaves it
 
+	cutOff int // the turn before which nothing comes back to it
+
 	process  int // counts up
 	up       bool
 	starting bool

@@ -18,7 +18,7 @@ func (w *world) settle(t *testing.T) {
 	w.quiet = true
 	w.tracef("quiet")
 	for _, r := range w.replicas {
-		r.suspended, r.skew = 0, 0
+		r.suspended, r.cutOff, r.skew = 0, 0, 0
 	}
 	for _, c := range w.parked {
 		if c.stage != lost {

@@ -56,10 +56,9 @@ func TestSimulation(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var sum counts
-	const together = 20
-	for from := start; from < start+uint64(n) && (*allSeeds || !t.Failed()); from += together {
+	for from := start; from < start+uint64(n) && (*allSeeds || !t.Failed()); from += atOnce {
 		t.Run(fmt.Sprintf("from=%d", from), func(t *testing.T) {
-			for seed := from; seed < min(from+together, start+uint64(n)); seed++ {
+			for seed := from; seed < min(from+atOnce, start+uint64(n)); seed++ {
 				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 					t.Parallel()
 					w := play(t, seed)

@@ -163,7 +163,11 @@ func (w *world) takeTurn(choose func()) {
 	}
 	w.turn++
 	choose()
-	time.Sleep(time.Duration(1 + w.rng.Int64N(int64(2*time.Millisecond))))
+	moment := 2 * time.Millisecond
+	if slices.ContainsFunc(w.replicas, func(r *replica) bool { return w.turn < r.cutOff }) {
+		moment = 200 * time.Millisecond // so that an outage is longer than the patience of those it befalls
+	}
+	time.Sleep(time.Duration(1 + w.rng.Int64N(int64(moment))))
 }
 
 // lookAround notes what has arrived and ended since the turn before, in an order of its own.
@@ -208,7 +212,7 @@ func (w *world) lookAround() {
 // moods are how often things go wrong in a run, in thousandths of its turns or of the calls. Every run has
 // moods of its own: what goes wrong alone shows other mistakes than what goes wrong amid everything else.
 type moods struct {
-	crash, sleep, merge           int           // of the turns
+	crash, sleep, merge, outage   int           // of the turns
 	refuse, lose, late, cut, hold int           // of the calls
 	stride                        time.Duration // the longest jump of the store's clock
 	skew                          time.Duration // how far a clock may be off
@@ -217,7 +221,7 @@ type moods struct {
 func (w *world) draw() moods {
 	some := func(usual int) int { return usual * []int{0, 1, 1, 3}[w.rng.IntN(4)] }
 	return moods{
-		crash: some(1), sleep: some(3), merge: 8 * (1 + w.rng.IntN(3)),
+		crash: some(1), sleep: some(3), merge: 8 * (1 + w.rng.IntN(3)), outage: some(1),
 		refuse: some(8), lose: some(17), late: some(20), cut: some(15), hold: some(5),
 		stride: []time.Duration{8 * time.Hour, 16 * time.Hour, 24 * time.Hour}[w.rng.IntN(3)],
 		skew:   []time.Duration{time.Hour, 24 * time.Hour, 96 * time.Hour}[w.rng.IntN(3)],
@@ -259,6 +263,11 @@ func (w *world) anything() {
 			d := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
 			w.tracef("%s pass", d)
 			time.Sleep(d)
+		}
+	case is(w.moods.outage):
+		if !w.asleep() {
+			r.cutOff = w.turn + w.rng.IntN(200)
+			w.tracef("r%d is cut off until %d", r.number, r.cutOff)
 		}
 	case is(10):
 		w.jump(time.Duration(w.rng.Int64N(int64(w.moods.stride))))

@@ -86,8 +86,9 @@ func (o *operation) run(e *engine.Engine) {
 		o.caller, o.err = e.Authenticate(o.ctx, home, c.key)
 	case create:
 		cmd := &exchange.Create{Intent: o.token, Request: json.RawMessage(fmt.Sprintf(`{"intent":%q}`, o.token))}
-		o.err = e.Create(o.ctx, c.caller, cmd)
-		o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
+		if o.err = e.Create(o.ctx, c.caller, cmd); o.err == nil {
+			o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
+		}
 	case look:
 		var t *exchange.Thread
 		if t, o.err = e.Thread(o.ctx, c.caller, o.thread.ref); o.err == nil {
@@ -100,8 +101,9 @@ func (o *operation) run(e *engine.Engine) {
 		if o.action == say {
 			cmd.Message, cmd.Mess = "", []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"note":%q}`, o.token))}
 		}
-		o.err = e.Update(o.ctx, c.caller, cmd)
-		o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
+		if o.err = e.Update(o.ctx, c.caller, cmd); o.err == nil {
+			o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
@@ -16,8 +17,8 @@ import (
 type replica struct {
 	number    int
 	world     *world
-	skew      time.Duration // how far its clock is off
-	suspended int           // the turn before which nothing reaches its process or leaves it
+	skew      atomic.Int64 // nanoseconds that its clock is off
+	suspended int          // the turn before which nothing reaches its process or leaves it
 
 	cutOff int // the turn before which nothing comes back to it
 
@@ -68,20 +69,19 @@ func (r *replica) answered(o *operation) {
 func (w *world) boot(r *replica) {
 	r.process++
 	w.tracef("r%d starts process %d", r.number, r.process)
-	v := newView(w.bucket, w, r.number, func() time.Time { return w.now().Add(r.skew) })
+	v := newView(w.bucket, w, r.number, func() time.Time { return w.now().Add(time.Duration(r.skew.Load())) })
 	w.mu.Lock()
 	r.view = v
 	w.mu.Unlock()
 	r.starting, r.born, r.next, r.warm, r.merging = true, time.Now(), 0, false, false
 	r.life, r.kill = context.WithCancel(context.Background())
 	r.started, r.merged = make(chan error, 1), make(chan merge, 1)
-	process := r.process
 	e := engine.New(v, engine.Options{
 		Logger: w.logger(r),
 		Fatal:  func(err error) { w.fail("r%d stops for good: %v", r.number, err) },
 		Applied: func(_ string, events []eventlog.Event) {
 			w.mu.Lock()
-			live := r.process == process && r.view == v
+			live := r.view == v
 			w.mu.Unlock()
 			if live {
 				w.applies(r, events)

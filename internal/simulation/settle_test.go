@@ -18,7 +18,8 @@ func (w *world) settle(t *testing.T) {
 	w.quiet = true
 	w.tracef("quiet")
 	for _, r := range w.replicas {
-		r.suspended, r.cutOff, r.skew = 0, 0, 0
+		r.suspended, r.cutOff = 0, 0
+		r.skew.Store(0)
 	}
 	for _, c := range w.parked {
 		if c.stage != lost {
@@ -155,11 +156,11 @@ func (w *world) judgeFolder() {
 	}
 }
 
-// reader is a machine that only keeps what it is given.
-type reader_ struct{ events []eventlog.Event }
+// collector is a machine that only keeps what it is given.
+type collector struct{ events []eventlog.Event }
 
-func (r *reader_) Apply(events []eventlog.Event) { r.events = append(r.events, events...) }
-func (r *reader_) Fork() eventlog.Tentative      { return nil }
+func (r *collector) Apply(events []eventlog.Event) { r.events = append(r.events, events...) }
+func (r *collector) Fork() eventlog.Tentative      { return nil }
 
 // judgeReplay wants a cold start to read exactly the log, and Check to find nothing wrong with it.
 func (w *world) judgeReplay(t *testing.T) {
@@ -169,7 +170,7 @@ func (w *world) judgeReplay(t *testing.T) {
 	if err != nil || len(report.Findings)+len(report.Notes) > 0 || report.Events != w.witness.head() {
 		w.fail("check: %v, of %d events: %q %q", err, report.Events, report.Findings, report.Notes)
 	}
-	r := &reader_{}
+	r := &collector{}
 	l, err := eventlog.Open(ctx, v, home, r, eventlog.Options{})
 	if err != nil {
 		w.fail("a cold start fails: %v", err)

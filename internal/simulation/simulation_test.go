@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,16 +99,15 @@ func TestSeedsRepeat(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			first, second := play(t, seed), play(t, seed)
-			if first.hash == second.hash && len(first.trace) == len(second.trace) {
+			if slices.Equal(first.trace, second.trace) {
 				return
 			}
-			for i := range first.trace {
-				if i >= len(second.trace) || first.trace[i] != second.trace[i] {
-					t.Fatalf("turn by turn the same until\n%s\nthen\n%s\nand the second time\n%s", strings.Join(first.trace[max(0, i-10):i], "\n"),
-						first.trace[i], strings.Join(second.trace[i:min(i+1, len(second.trace))], ""))
-				}
+			same := 0
+			for same < min(len(first.trace), len(second.trace)) && first.trace[same] == second.trace[same] {
+				same++
 			}
-			t.Fatal("the second run goes on")
+			t.Errorf("the same turns until\n%s\nthen once\n%q\nand once\n%q", strings.Join(first.trace[max(0, same-10):same], "\n"),
+				first.trace[same:min(same+3, len(first.trace))], second.trace[same:min(same+3, len(second.trace))])
 		})
 	}
 }

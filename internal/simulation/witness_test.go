@@ -107,12 +107,10 @@ func (w *witness) created(key string, data []byte) {
 	w.genuine[key] = true
 	lines := bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
 	if seq == 0 {
-		lines = lines[2:] // the schema's
+		lines = lines[min(2, len(lines)):] // the schema's come first
 	}
-	if seq > 0 && day != "" {
-		if _, known := w.first[day]; !known {
-			w.first[day] = seq
-		}
+	if _, known := w.first[day]; !known {
+		w.first[day] = seq
 	}
 	for i, line := range lines {
 		w.take(bytes.TrimSuffix(line, []byte("\n")), seq+int64(i), i == len(lines)-1, seq)

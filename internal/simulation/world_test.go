@@ -2,10 +2,10 @@ package simulation
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +23,8 @@ const (
 type world struct {
 	rng      *rand.Rand
 	seed     uint64
-	start    time.Time // of the virtual clock
-	jumped   time.Duration
+	start    time.Time    // of the virtual clock
+	jumped   atomic.Int64 // nanoseconds by which the store's clock has been moved on
 	moods    moods
 	bucket   *bucket
 	witness  *witness
@@ -39,9 +39,7 @@ type world struct {
 	numbered int
 	counts   counts
 
-	trace []string
-	hash  uint64
-	ties  int // arrivals in one turn that nothing tells apart
+	trace []string // of all turns
 
 	mu      sync.Mutex // of what the goroutines under test touch
 	arrived []*call
@@ -78,7 +76,7 @@ func (c counts) String() string {
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, start: time.Now(), shown: -1, hash: 14695981039346656037,
+		rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, start: time.Now(), shown: -1,
 	}
 	w.moods = w.draw()
 	w.bucket = newBucket(w.now)
@@ -86,7 +84,8 @@ func newWorld(seed uint64) *world {
 	w.witness.fail, w.witness.note = w.fail, w.tracef
 	w.bucket.witness = w.witness
 	for n := range 3 {
-		w.replicas = append(w.replicas, &replica{number: n, world: w, skew: w.someSkew()})
+		w.replicas = append(w.replicas, &replica{number: n, world: w})
+		w.replicas[n].skew.Store(w.someSkew())
 	}
 	for n := range 5 {
 		w.clients = append(w.clients, &client{number: n})
@@ -96,19 +95,14 @@ func newWorld(seed uint64) *world {
 
 // now is the store's time.
 func (w *world) now() time.Time {
-	return time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC).Add(time.Since(w.start) + w.jumped)
+	return time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC).Add(time.Since(w.start) + time.Duration(w.jumped.Load()))
 }
 
-func (w *world) someSkew() time.Duration {
-	return time.Duration(w.rng.Int64N(2*int64(w.moods.skew))) - w.moods.skew
-}
+func (w *world) someSkew() int64 { return w.rng.Int64N(2*int64(w.moods.skew)) - int64(w.moods.skew) }
 
 // tracef adds a line to the trace. Only what the seed determines may be in it.
 func (w *world) tracef(format string, args ...any) {
 	line := fmt.Sprintf("%5d %s  ", w.turn, w.now().Format("01-02 15:04:05.000")) + fmt.Sprintf(format, args...)
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%x%s", w.hash, line)
-	w.hash = h.Sum64()
 	w.trace = append(w.trace, line)
 }
 
@@ -180,12 +174,9 @@ func (w *world) lookAround() {
 	arrived = slices.DeleteFunc(arrived, func(c *call) bool { return c.gone })
 	w.mu.Unlock()
 	slices.SortStableFunc(arrived, (*call).compare)
-	for i, c := range arrived {
+	for _, c := range arrived {
 		w.numbered++
 		c.number = w.numbered
-		if i > 0 && c.compare(arrived[i-1]) == 0 {
-			w.ties++
-		}
 		w.tracef("%s arrives", c)
 	}
 	w.parked = append(w.parked, arrived...)
@@ -256,8 +247,9 @@ func (w *world) anything() {
 	case is(w.moods.sleep):
 		w.suspend(w.sleeper())
 	case is(1):
-		r.skew = w.someSkew()
-		w.tracef("the clock of r%d is off by %s", r.number, r.skew)
+		skew := w.someSkew()
+		r.skew.Store(skew)
+		w.tracef("the clock of r%d is off by %s", r.number, time.Duration(skew))
 	case is(1):
 		if !w.asleep() {
 			d := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
@@ -280,7 +272,7 @@ func (w *world) anything() {
 
 // jump lets hours pass at the store within no time for any process.
 func (w *world) jump(d time.Duration) {
-	w.jumped += d
+	w.jumped.Add(int64(d))
 	w.tracef("it is %s later", d)
 }
 

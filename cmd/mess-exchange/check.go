@@ -27,7 +27,7 @@ func check(ctx context.Context, c *config, stdout io.Writer) error {
 	}
 	wrong := 0
 	for _, id := range ids {
-		r, err := eventlog.Check(ctx, store, id)
+		r, err := engine.Check(ctx, store, id)
 		if errors.Is(err, eventlog.ErrNotFound) {
 			fmt.Fprintf(stdout, "%s: note: it has executors and no log yet\n", id)
 			continue

@@ -31,6 +31,8 @@ type config struct {
 	S3AccessKey string `var:"S3_ACCESS_KEY" name:"s3-access-key" help:"Access key of the bucket; none is what the AWS SDK finds."`
 	S3SecretKey string `var:"S3_SECRET_KEY" name:"s3-secret-key" help:"Its secret; better not as a flag, which others can see."`
 	S3Region    string `var:"S3_REGION" name:"s3-region" help:"Region of the bucket; none is auto with an endpoint, else what the AWS SDK finds."`
+	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
+	PprofAddr   string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
 	Serve   struct{} `cmd:"" default:"1" help:"Run the server; the default."`
@@ -79,6 +81,12 @@ func (c *config) check(command string) error {
 	if err != nil {
 		return fmt.Errorf("PORT: must be a number from 0 to 65535, not %q", c.Port)
 	}
+	if n, err := strconv.ParseUint(c.Connections, 10, 31); err != nil || n == 0 {
+		return fmt.Errorf("MAX_CONNECTIONS: must be a number from 1 on, not %q", c.Connections)
+	}
+	if _, _, err := net.SplitHostPort(c.PprofAddr); c.PprofAddr != "" && err != nil {
+		return fmt.Errorf("PPROF_ADDR: must be an address with a port, such as 127.0.0.1:6060, not %q", c.PprofAddr)
+	}
 	if _, err := c.level(); err != nil {
 		return err
 	}
@@ -120,6 +128,12 @@ func (c *config) level() (slog.Level, error) {
 		return slog.LevelError, nil
 	}
 	return 0, fmt.Errorf("LOG_LEVEL: must be debug, info, warn or error, not %q", c.LogLevel)
+}
+
+// connections is MAX_CONNECTIONS.
+func (c *config) connections() int {
+	n, _ := strconv.Atoi(c.Connections) // checked when it was parsed
+	return n
 }
 
 // address is what to listen on.

@@ -44,9 +44,19 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		closeAll(e, store, logger)
 		return unlessStopped(ctx, err)
 	}
+	if c.PprofAddr != "" {
+		at, end, err := serveProfiles(ctx, c.PprofAddr)
+		if err != nil {
+			_ = listener.Close()
+			closeAll(e, store, logger)
+			return unlessStopped(ctx, err)
+		}
+		defer end()
+		logger.Info("profiles are at http://" + at + "/debug/pprof/")
+	}
 	server := httpapi.Server(httpapi.New(e, httpapi.Options{Logger: logger, Version: programVersion(), Storage: c.StorageType}), logger)
 	broken := make(chan error, 1)
-	go func() { broken <- server.Serve(listener) }()
+	go func() { broken <- server.Serve(httpapi.LimitConnections(listener, c.connections())) }()
 
 	url := c.url(strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), "localhost")
 	logger.Info("listening on "+url, "version", programVersion(), "storage", c.StorageType, "took", time.Since(began).Round(time.Millisecond).String())

@@ -40,6 +40,10 @@ func (d directory) Definite(err error) bool {
 	return err != nil && !d.Exists(err) && !d.NoSuchKey(err) && !d.Changed(err) && !d.Fatal(err)
 }
 
+func (directory) ListAfter(prefix, key string) *blob.ListOptions {
+	return &blob.ListOptions{Prefix: prefix, BeforeList: dirblob.After(key)}
+}
+
 func (directory) Now() time.Time { return time.Now() }
 
 func (directory) Dated(ctx context.Context) (context.Context, func() time.Time) { return ctx, time.Now }

@@ -45,6 +45,9 @@ func (m memory) Definite(err error) bool {
 	return err != nil && !m.Exists(err) && !m.NoSuchKey(err) && !m.Changed(err)
 }
 
+// ListAfter: memblob lists from the beginning.
+func (memory) ListAfter(prefix, _ string) *blob.ListOptions { return &blob.ListOptions{Prefix: prefix} }
+
 func (memory) Now() time.Time { return time.Now() }
 
 func (memory) Dated(ctx context.Context) (context.Context, func() time.Time) { return ctx, time.Now }

@@ -165,6 +165,18 @@ func noStore(ctx context.Context, in middleware.InitializeInput, next middleware
 	return next.HandleInitialize(ctx, in)
 }
 
+// ListAfter: S3 heeds StartAfter on the first page, and goes on from there.
+func (*s3Bucket) ListAfter(prefix, key string) *blob.ListOptions {
+	return &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
+		var in *s3.ListObjectsV2Input
+		if !as(&in) {
+			return errors.New("the S3 driver takes no key to start after")
+		}
+		in.StartAfter = &key
+		return nil
+	}}
+}
+
 func (s *s3Bucket) Now() time.Time { return s.clock.now() }
 
 func (*s3Bucket) Dated(ctx context.Context) (context.Context, func() time.Time) { return withDate(ctx) }

@@ -52,6 +52,10 @@ type backend interface {
 	// Fatal reports that what the disk holds is unknown to the process for good.
 	Fatal(err error) bool
 
+	// ListAfter returns options for a listing of a prefix in which keys up to the one given may be missing:
+	// they are, but in a bucket in memory.
+	ListAfter(prefix, key string) *blob.ListOptions
+
 	// Now is the store's time: on S3 the Date of its answers, carried forward by the machine's
 	// monotonic clock; else the machine's.
 	Now() time.Time

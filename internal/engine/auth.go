@@ -25,13 +25,14 @@ func (e *Engine) Authenticate(ctx context.Context, exchangeID, key string) (Call
 	if !ok {
 		return Caller{}, errUnauthorized()
 	}
-	x, err := e.find(ctx, home, openPatience)
+	x, leaveExchange, err := e.find(ctx, home, openPatience)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		return Caller{}, errUnauthorized()
 	}
 	if err != nil {
 		return Caller{}, err
 	}
+	defer leaveExchange()
 	hash := auth.Hash(key)
 	executor, ok := x.whose(hash)
 	foreign := home != exchangeID
@@ -53,17 +54,20 @@ func (e *Engine) Authenticate(ctx context.Context, exchangeID, key string) (Call
 
 // call begins a call of an executor that was let in. leave must be called at its end.
 func (e *Engine) call(ctx context.Context, c Caller) (x *running, leave func(), err error) {
-	leave, err = e.enter()
+	leaveEngine, err := e.enter()
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err = e.find(ctx, c.Exchange, openPatience)
+	x, leaveExchange, err := e.find(ctx, c.Exchange, openPatience)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		err = errUnauthorized()
 	}
 	if err != nil {
-		leave()
+		leaveEngine()
 		return nil, nil, err
 	}
-	return x, leave, nil
+	return x, func() {
+		leaveExchange()
+		leaveEngine()
+	}, nil
 }

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"cmp"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -18,12 +18,12 @@ const (
 	compactSpread = 30 * time.Minute
 )
 
-// compactLoop merges closed days of the open exchanges, one exchange after the other, each at most once a
+// compactLoop merges closed days of every exchange, one exchange after the other, each at most once a
 // day, until the engine closes. The engine owns its goroutine: Start begins it, and Close ends it in the
 // middle of a merge if need be, which the next one finishes.
 //
-// Only open exchanges are looked at: the log of one that is being opened on a directory is read without
-// regard to merges by the same process.
+// An exchange that is not open is opened for it and put away again: the log of one that is being opened on
+// a directory is read without regard to merges by the same process.
 func (e *Engine) compactLoop() {
 	for wait := compactAfter; ; wait = compactEvery {
 		select {
@@ -31,16 +31,45 @@ func (e *Engine) compactLoop() {
 			return
 		case <-time.After(wait + rand.N(compactSpread)):
 		}
-		all := e.running()
-		slices.SortFunc(all, func(a, b *running) int { return cmp.Compare(a.id, b.id) })
-		for _, x := range all {
+		e.mu.Lock()
+		ids := slices.Sorted(maps.Keys(e.known))
+		e.mu.Unlock()
+		for _, id := range ids {
 			select {
 			case <-e.closing:
 				return
 			default:
-				x.compact()
+				e.compact(id)
 			}
 		}
+	}
+}
+
+func (e *Engine) compact(id string) {
+	e.mu.Lock()
+	o := e.openings[id]
+	e.mu.Unlock()
+	if o != nil {
+		if leave, ok := e.visit(o); ok {
+			o.x.compact()
+			leave()
+			return
+		}
+	}
+	x, leave, err := e.find(e.life, id, forever)
+	if err != nil {
+		if e.life.Err() == nil {
+			e.log.Warn("closed days could not be merged; trying again tomorrow", "exchange", id, "error", err)
+		}
+		return
+	}
+	x.compact()
+	leave()
+	e.mu.Lock()
+	o = e.openings[id]
+	e.mu.Unlock()
+	if o != nil {
+		e.putAway(o, time.Now())
 	}
 }
 

@@ -27,6 +27,11 @@
 //     reads. On a shared store it creates the schema object, which is there: that leaves nothing behind in
 //     a bucket that keeps versions, and after a failure, where it could pass on a full store, it overwrites
 //     an object under snapshots/-probe/, as it always does elsewhere.
+//   - Memory holds summaries of all threads of the open exchanges, and the messages of those written or read
+//     last, up to maxBodies (bodies.go). Other messages are read from the log by their place in it. An exchange
+//     that nobody uses is put away (residence.go); it is never open twice. What is out of memory costs a
+//     read, and changes no answer.
+//   - A snapshot is written where nobody waits for it (upkeep.go). Losing one costs a longer start.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
 //     failure return when their context ends, not before.
@@ -41,6 +46,8 @@
 //   - one trial of the storage, for at most trialTime, while someone waits for it (ready.go);
 //   - one that merges closed days, one exchange at a time, some minutes after Start and then once a day
 //     (compact.go);
+//   - one that writes snapshots that are due and puts exchanges away, one at a time (upkeep.go);
+//   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.
 //
 // A waiter costs its caller's goroutine and nothing else.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
@@ -66,13 +68,19 @@ type Engine struct {
 	mu       sync.Mutex
 	closed   bool
 	ended    bool
-	openings map[string]*opening // open exchanges, and those being opened
+	openings map[string]*opening // open exchanges, those being opened and those being put away
 	known    map[string]struct{} // ids of exchanges that exist: listed at the start, or opened since
 	started  uint64              // openings so far
 	listed   bool                // the listing of the start is done
 	found    int                 // exchanges in it
 	untried  map[string]struct{} // those of them that the background has not yet tried to open
 
+	maxOpen    int                             // maxOpen, but in tests
+	departures int                             // openings that are being put away
+	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
+
+	bodies  *bodies
+	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
 	storage storage
 }
 
@@ -88,6 +96,10 @@ func New(store Store, o Options) *Engine {
 		openings: map[string]*opening{},
 		known:    map[string]struct{}{},
 		untried:  map[string]struct{}{},
+		maxOpen:  maxOpen,
+		seen:     map[string]map[string]time.Time{},
+		bodies:   newBodies(bodiesLimit()),
+		reading:  semaphore.NewWeighted(maxReading),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -124,7 +136,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
-	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) {
+	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) || !e.spawn(e.upkeepLoop) {
 		return errClosing()
 	}
 	return nil
@@ -156,16 +168,17 @@ func (e *Engine) Close(ctx context.Context) error {
 	return nil
 }
 
-// closeLogs ends every log. They flush beside each other.
+// closeLogs ends every log, with a snapshot for the next start. They do so beside each other.
 func (e *Engine) closeLogs(ctx context.Context) error {
 	var (
 		logs sync.WaitGroup
 		mu   sync.Mutex
 		errs []error
 	)
-	for _, x := range e.running() {
+	for _, o := range e.resident() {
 		logs.Go(func() {
-			if err := x.log.Close(ctx); err != nil {
+			o.x.snapshot(ctx, closeAfter)
+			if err := o.x.log.Close(ctx); err != nil {
 				mu.Lock()
 				errs = append(errs, err)
 				mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// running is one exchange, opened and caught up. It is never closed before the engine is.
+// running is one exchange, opened and caught up. Its log is closed when nobody uses it any more.
 type running struct {
 	id      string
 	engine  *Engine
@@ -23,6 +23,8 @@ type running struct {
 	original map[string]originalDate // what the files of adopted executors say, as far as read
 	waiters  int
 	unfollow context.CancelFunc // ends the follower; nil while there is none
+
+	snapshotFailed time.Time // when the last snapshot did; the upkeep's own
 }
 
 // submit has a command decided and committed. Its refusal counts only where the log says so.

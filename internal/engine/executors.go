@@ -55,10 +55,11 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 	if !exchange.ValidID(r.ExecutorID) {
 		return "", errInvalidExecutor()
 	}
-	x, err := e.findOrCreate(ctx, exchangeID)
+	x, leaveExchange, err := e.findOrCreate(ctx, exchangeID)
 	if err != nil {
 		return "", err
 	}
+	defer leaveExchange()
 	if err := e.spelledAlike(ctx, x, r.ExecutorID); err != nil {
 		return "", err
 	}
@@ -90,29 +91,29 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 
 // findOrCreate returns the exchange with that id, creating it where there is none and the id is one
 // that new exchanges can have.
-func (e *Engine) findOrCreate(ctx context.Context, id string) (*running, error) {
-	x, err := e.find(ctx, id, openPatience)
+func (e *Engine) findOrCreate(ctx context.Context, id string) (x *running, leave func(), err error) {
+	x, leave, err = e.find(ctx, id, openPatience)
 	if !errors.Is(err, eventlog.ErrNotFound) {
-		return x, err
+		return x, leave, err
 	}
 	if !exchange.ValidExchangeID(id) {
-		return nil, errInvalidExchange()
+		return nil, nil, errInvalidExchange()
 	}
 	other, err := e.store.Spelling(ctx, "events/", "exchange="+id)
 	if err == nil && other == "" {
 		other, err = e.store.Spelling(ctx, "executors/", "exchange="+id)
 	}
 	if err != nil {
-		return nil, e.unreadable(ctx, err)
+		return nil, nil, e.unreadable(ctx, err)
 	}
 	if other != "" {
-		return nil, errNameTaken("An exchange", strings.TrimPrefix(other, "exchange="))
+		return nil, nil, errNameTaken("An exchange", strings.TrimPrefix(other, "exchange="))
 	}
 	for {
 		// An open that is under way may be a mere look-up, which creates nothing.
-		x, _, err := e.open(ctx, id, true, openPatience)
+		x, leave, _, err := e.open(ctx, id, true, openPatience)
 		if !errors.Is(err, eventlog.ErrNotFound) {
-			return x, err
+			return x, leave, err
 		}
 	}
 }

@@ -341,7 +341,7 @@ func checkAll(t *testing.T, b *faultblob.Bucket, what string) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		r, err := eventlog.Check(t.Context(), store, id)
+		r, err := eventlog.Check(t.Context(), store, id, eventlog.CheckOptions{})
 		if err != nil || len(r.Findings)+len(r.Notes) > 0 {
 			t.Errorf("%s: check of %s: %v %q %q", what, id, err, r.Findings, r.Notes)
 		}

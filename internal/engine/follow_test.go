@@ -136,7 +136,7 @@ func TestCloseEndsWaits(t *testing.T) {
 
 // Ensure that events whose type begins with note_ wake nobody, and that every other one does.
 func TestNotesWakeNobody(t *testing.T) {
-	m := newMachine()
+	m := newMachine("home", newBodies(maxBodies))
 	apply := func(seq int64, eventType string) {
 		m.Apply([]eventlog.Event{{Seq: seq, Type: eventType, Payload: []byte("{}")}})
 	}

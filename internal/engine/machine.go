@@ -23,9 +23,22 @@ type machine struct {
 	news    chan struct{}       // closed at the next such event; nil while nobody waits
 	opened  time.Time           // ts of the genesis event
 	adopted map[string]struct{} // ids of executors that the original server registered
+
+	exchange string
+	bodies   *bodies // of the threads that are written to; not used before live is set
+	live     bool
 }
 
-func newMachine() *machine { return &machine{state: exchange.New()} }
+func newMachine(exchangeID string, b *bodies) *machine {
+	return &machine{state: exchange.New(), exchange: exchangeID, bodies: b}
+}
+
+// goLive ends the replay. What is written from now on is likely to be read soon.
+func (m *machine) goLive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live = true
+}
 
 // Apply folds one durable commit, as eventlog.Machine says.
 func (m *machine) Apply(events []eventlog.Event) {
@@ -34,6 +47,9 @@ func (m *machine) Apply(events []eventlog.Event) {
 	before := m.telling
 	for _, ev := range events {
 		m.state.Apply(exchange.Event(ev))
+		if m.live && ev.Type == exchange.MessageAdded {
+			m.keepBody(ev)
+		}
 		m.head = max(m.head, ev.Seq)
 		if !strings.HasPrefix(ev.Type, exchange.NotePrefix) {
 			m.telling = max(m.telling, ev.Seq)
@@ -48,6 +64,13 @@ func (m *machine) Apply(events []eventlog.Event) {
 	}
 	if m.applied != nil {
 		m.applied(events)
+	}
+}
+
+// keepBody keeps the message that was just applied for who reads its thread next. m.mu must be held.
+func (m *machine) keepBody(ev eventlog.Event) {
+	if t, ok := m.state.Thread(ev.Thread); ok {
+		m.bodies.add(threadName{m.exchange, ev.Thread}, t.Messages, messageOf(ev))
 	}
 }
 

@@ -38,50 +38,86 @@ type opening struct {
 	done   chan struct{} // closed when x or err is set
 	x      *running
 	err    error // as eventlog.Open returned it
+
+	residence
 }
 
-// find returns the exchange with that id, opening it if need be. The error is eventlog.ErrNotFound
-// where there is none, else an *exchange.Error.
-func (e *Engine) find(ctx context.Context, id string, patience time.Duration) (*running, error) {
+// find returns the exchange with that id, opening it if need be; leave must be called when it is not used
+// any more. The error is eventlog.ErrNotFound where there is none, else an *exchange.Error.
+func (e *Engine) find(ctx context.Context, id string, patience time.Duration) (x *running, leave func(), err error) {
 	e.mu.Lock()
 	o, known, begun := e.openings[id], e.isKnown(id), e.started
+	if o != nil && o.x != nil && !o.leaving() {
+		leave = e.use(o)
+		e.mu.Unlock()
+		return o.x, leave, nil
+	}
 	e.mu.Unlock()
 	if o == nil && !known && (!e.store.Shared() || !exchange.ValidExchangeID(id)) {
 		// Nobody else can have created it: this process lists at its start and registers by itself, and
 		// where others register, they take ids of the new pattern only.
-		return nil, eventlog.ErrNotFound
+		return nil, nil, eventlog.ErrNotFound
 	}
 	for {
-		x, number, err := e.open(ctx, id, false, patience)
+		x, leave, number, err := e.open(ctx, id, false, patience)
 		// An open that began before this call may have looked before the exchange was created.
 		if !errors.Is(err, eventlog.ErrNotFound) || number > begun {
-			return x, err
+			return x, leave, err
 		}
 	}
 }
 
 // open joins the opening of an exchange, or begins it. It returns the opening's number.
-func (e *Engine) open(ctx context.Context, id string, create bool, patience time.Duration) (*running, uint64, error) {
-	o, err := e.join(ctx, id, create)
-	if err != nil {
-		return nil, 0, err
-	}
+func (e *Engine) open(ctx context.Context, id string, create bool, patience time.Duration) (x *running, leave func(), number uint64, err error) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
+	for {
+		o, err := e.join(ctx, id, create)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if err := e.waitFor(ctx, o.done, late); err != nil {
+			return nil, nil, 0, err
+		}
+		switch {
+		case errors.Is(o.err, eventlog.ErrNotFound):
+			return nil, nil, o.number, o.err
+		case o.err != nil && e.life.Err() != nil:
+			return nil, nil, 0, errClosing()
+		case o.err != nil:
+			return nil, nil, 0, e.unreadable(ctx, o.err)
+		}
+		e.mu.Lock()
+		gone := o.gone
+		if gone == nil {
+			leave = e.use(o)
+		}
+		e.mu.Unlock()
+		if gone == nil {
+			return o.x, leave, o.number, nil
+		}
+		// It is being put away. A log is not opened again before it is closed.
+		if err := e.waitFor(ctx, gone, late); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+}
+
+// waitFor waits until an exchange was opened, or put away.
+func (e *Engine) waitFor(ctx context.Context, done chan struct{}, late *time.Timer) error {
 	select {
-	case <-o.done:
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
 	case <-ctx.Done():
-		return nil, 0, e.unreadable(ctx, ctx.Err())
+		return e.unreadable(ctx, ctx.Err())
 	case <-late.C:
-		return nil, 0, refuse(exchange.CodeUnavailable, "The exchange is still being opened; try again shortly")
+		return refuse(exchange.CodeUnavailable, "The exchange is still being opened; try again shortly")
 	}
-	switch {
-	case o.err == nil, errors.Is(o.err, eventlog.ErrNotFound):
-		return o.x, o.number, o.err
-	case e.life.Err() != nil:
-		return nil, 0, errClosing()
-	}
-	return nil, 0, e.unreadable(ctx, o.err)
 }
 
 // join returns the opening that is there, or a new one. Ids that may not exist wait for a slot first,
@@ -116,6 +152,10 @@ func (e *Engine) join(ctx context.Context, id string, create bool) (*opening, er
 	if e.ended {
 		release()
 		return nil, errClosing()
+	}
+	if len(e.openings)-e.departures >= e.maxOpen && !e.evict() {
+		release()
+		return nil, refuse(exchange.CodeOverloaded, "Too many exchanges are in use; try again shortly")
 	}
 	e.started++
 	o = &opening{number: e.started, create: create, done: make(chan struct{})}
@@ -153,6 +193,11 @@ func (e *Engine) run(id string, o *opening) {
 		}
 	} else {
 		e.known[id] = struct{}{}
+		o.used = time.Now()
+		if seen, ok := e.seen[id]; ok {
+			x.requests = seen
+			delete(e.seen, id)
+		}
 	}
 	o.x, o.err = x, err
 	close(o.done)
@@ -162,7 +207,7 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 	x := &running{
 		id:       id,
 		engine:   e,
-		machine:  newMachine(),
+		machine:  newMachine(id, e.bodies),
 		logger:   e.log.With("exchange", id),
 		requests: map[string]time.Time{},
 		original: map[string]originalDate{},
@@ -180,6 +225,7 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		return nil, err
 	}
 	x.log = log
+	x.machine.goLive()
 	return x, nil
 }
 
@@ -203,19 +249,6 @@ func (e *Engine) otherExchange(id string) string {
 		}
 	}
 	return ""
-}
-
-// running returns the exchanges that are open.
-func (e *Engine) running() []*running {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var all []*running
-	for _, o := range e.openings {
-		if o.x != nil {
-			all = append(all, o.x)
-		}
-	}
-	return all
 }
 
 // openAll opens exchanges in the background, trying again those that could not be opened.
@@ -244,7 +277,10 @@ func (e *Engine) openPass(ids []string) []string {
 				return nil
 			default:
 			}
-			_, err := e.find(e.life, id, forever)
+			_, leave, err := e.find(e.life, id, forever)
+			if err == nil {
+				leave()
+			}
 			e.mu.Lock()
 			delete(e.untried, id)
 			e.mu.Unlock()

@@ -62,7 +62,7 @@ func TestStartOpensAllOnce(t *testing.T) {
 		}
 		calls.Wait()
 		time.Sleep(20 * time.Second)
-		if n := len(e.running()); n != 30 {
+		if n := len(e.resident()); n != 30 {
 			t.Errorf("%d exchanges are open", n)
 		}
 		if genesis.Load() != 30 {

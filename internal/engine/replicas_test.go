@@ -273,10 +273,11 @@ func TestCallsProveTheKeyAgain(t *testing.T) {
 // revoke gives an executor another key, as a rotation does.
 func revoke(t *testing.T, e *Engine, exchangeID, executor string) {
 	t.Helper()
-	x, err := e.find(t.Context(), exchangeID, forever)
+	x, leave, err := e.find(t.Context(), exchangeID, forever)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer leave()
 	if err := x.log.Submit(t.Context(), rotation(executor)); err != nil {
 		t.Fatal(err)
 	}

@@ -30,33 +30,53 @@ func (e *Engine) Update(ctx context.Context, c Caller, cmd *exchange.Update) err
 	return x.submit(ctx, cmd)
 }
 
-// Thread returns one thread as of the head of the log.
-func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*exchange.Thread, error) {
+// Thread is a thread with all its messages.
+type Thread struct {
+	exchange.Thread
+	Messages []exchange.Message // not to be changed
+}
+
+// Thread returns one thread as of the head of the log. Messages that are not in memory are read from the
+// log; the room for them is taken until ctx ends (CodeOverloaded where there is none).
+func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	var thread *exchange.Thread
+	var (
+		thread Thread
+		cold   []exchange.At
+	)
 	err = x.read(ctx, c, func(s *exchange.State) error {
 		t, ok := s.Thread(ref)
 		if !ok {
 			return refuse(exchange.CodeThreadNotFound, "Thread not found")
 		}
-		thread = t
+		thread.Thread = t
+		thread.Messages = e.bodies.beginning(threadName{x.id, ref}, t.Messages)
+		if known := len(thread.Messages); known < t.Messages {
+			cold = s.Messages(ref)[known:]
+		}
 		return nil
 	})
-	return thread, err
+	if err == nil && len(cold) > 0 {
+		thread.Messages, err = x.fetch(ctx, ref, thread.Messages, cold)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &thread, nil
 }
 
 // Threads lists threads as of the head of the log.
-func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]*exchange.Thread, error) {
+func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]exchange.Thread, error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	var threads []*exchange.Thread
+	var threads []exchange.Thread
 	err = x.read(ctx, c, func(s *exchange.State) error {
 		threads = s.Threads(f)
 		return nil

@@ -31,28 +31,44 @@ func (r *Report) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
+// CheckOptions of Check. The zero value checks the log without its snapshots.
+type CheckOptions struct {
+	// New makes a projection that was fed nothing. With it each snapshot of its version is held against the
+	// state that the log's events make.
+	New func() Projection
+	// Difference says in what two projections differ that stand at the same event, or "". They may have
+	// the positions of the events in different forms (SameEvent).
+	Difference func(restored, replayed Projection) string
+}
+
 // Check reads the whole log of an exchange from the store alone and holds it against the format: the
 // chain of positions without a hole, one key for each, every object whole, every line strict, seq and ts
 // in order, days closed where they end, and nothing in the folder that is not accounted for. It writes
 // nothing, and may run beside a server. An error means that the store could not be read or that there is
 // no such log; what is wrong with the log is in the report.
-func Check(ctx context.Context, store Store, exchange string) (Report, error) {
+func Check(ctx context.Context, store Store, exchange string, o CheckOptions) (Report, error) {
 	r := Report{Exchange: exchange}
+	snapshots, err := r.findSnapshots(ctx, store, o) // first of all: what they are made of is in the log by then
+	if err != nil {
+		return r, err
+	}
 	if err := verifySchema(ctx, store); err != nil {
 		r.finding("%v", err)
 	}
 	// The listing comes first: what is committed while the chain is walked is in the chain only.
-	positions, others, err := list(ctx, store, exchange)
+	found, err := list(ctx, store, exchange)
 	if err != nil {
 		return r, err
 	}
 	g, err := readGenesis(ctx, store, exchange)
 	switch {
-	case errors.Is(err, errAbsent) && len(positions)+len(others) == 0:
+	case errors.Is(err, errAbsent) && len(found.positions)+len(found.others) == 0:
 		return r, ErrNotFound
-	case errors.Is(err, errAbsent) && len(positions) == 0:
+	case errors.Is(err, errAbsent) && len(found.positions) == 0:
 		// A server adopts it when it opens the exchange.
-		return r, r.checkLegacy(ctx, store, opened{genesis: genesis{Legacy: &legacySet{}}}, others)
+		_, err := readLegacy(ctx, store, exchange, found.others, r.oddLine)
+		r.Legacy = len(found.others)
+		return r, err
 	case errors.Is(err, errAbsent):
 		r.finding("position 0 is missing: %s", genesisKey(exchange))
 		return r, nil
@@ -62,13 +78,19 @@ func Check(ctx context.Context, store Store, exchange string) (Report, error) {
 	case err != nil:
 		return r, err
 	}
-	if err := r.checkLegacy(ctx, store, g, others); err != nil {
+	c := &comparison{report: &r, ctx: ctx, store: store, options: o, snapshots: snapshots}
+	if err := r.checkLegacy(ctx, store, g, found.others, c); err != nil {
 		return r, err
 	}
-	return r, r.checkChain(ctx, store, g, positions)
+	return r, r.checkChain(ctx, store, g, found, c)
 }
 
-func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed) error {
+func (r *Report) oddLine(key string, line int, err error) {
+	r.note("%s line %d, of the original server: %v", key, line, err)
+}
+
+// checkLegacy reads what the original server left, and feeds it to the comparison.
+func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others []listed, c *comparison) error {
 	r.Legacy = len(others)
 	if g.Legacy == nil {
 		for _, o := range others {
@@ -76,30 +98,27 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 		}
 		return nil
 	}
-	if got := setOf(others); g.object.events != nil && got.SHA256 != g.Legacy.SHA256 {
-		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, got.Objects)
+	events, keys, err := loadLegacy(ctx, store, r.Exchange, *g.Legacy, others, func() {
+		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, len(others))
+	}, r.oddLine)
+	if err != nil {
+		return err
 	}
-	for _, o := range others {
-		c, err := readWhole(ctx, store, o.key, replayTimeout)
-		if err != nil {
-			return err
-		}
-		parseLegacy(c.data, r.Exchange, o.key, func(line int, err error) {
-			r.note("%s line %d, of the original server: %v", o.key, line, err)
-		})
-	}
+	c.originals = keys
+	c.feed(events)
 	return nil
 }
 
 // checkChain walks the positions from 1 to the head.
-func (r *Report) checkChain(ctx context.Context, store Store, g opened, positions []place) error {
-	l := &Log{store: store, exchange: r.Exchange, machine: discard{}, own: map[string]struct{}{}}
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+func (r *Report) checkChain(ctx context.Context, store Store, g opened, found listing, c *comparison) error {
+	l := &Log{store: store, exchange: r.Exchange, machine: c, own: map[string]struct{}{}}
+	l.begin(g)
+	c.log = l
+	c.Apply(g.object.events)
 	chain := map[string]struct{}{g.object.key: {}}
 	ids := map[string]int64{g.object.events[0].ID: 0}
-	listed := slices.DeleteFunc(slices.Clone(positions), func(p place) bool { return p.seq == 0 })
 	firsts := map[day]object{} // without their bytes
-	err := l.walk(ctx, listed, func(o object) {
+	err := l.walk(ctx, fetchAhead(ctx, store, r.Exchange, found.commits()), func(o object) {
 		chain[o.key] = struct{}{}
 		r.checkLines(o, ids)
 		if _, ok := firsts[o.day]; !ok || o.seq == firsts[o.day].seq {
@@ -107,6 +126,10 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, position
 		}
 	})
 	r.Objects, r.Events = len(chain)-1, l.head.next-1
+	c.end()
+	if c.err != nil {
+		return c.err
+	}
 	if errors.Is(err, errCorrupt) {
 		r.finding("%v", err)
 		return nil
@@ -114,25 +137,19 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, position
 	if err != nil {
 		return err
 	}
-	return r.checkStrays(ctx, store, positions, chain, firsts, l.head.next)
+	return r.checkStrays(ctx, store, found.positions, chain, firsts, l.head.next)
 }
-
-// discard is the machine of a walk that only looks at the format.
-type discard struct{}
-
-func (discard) Apply([]Event)   {}
-func (discard) Fork() Tentative { return nil }
 
 // checkStrays reports computed keys that are not in the chain. Behind a merge there may be some, which the
 // next merge deletes: the commits of the day where it was killed, and what was written there by one who
 // slept. Any other means that something is wrong: past the head, that a position before it is missing; else
 // that a position was created under two dates, or that a day was merged in part.
-func (r *Report) checkStrays(ctx context.Context, store Store, positions []place, chain map[string]struct{}, firsts map[day]object, next int64) error {
+func (r *Report) checkStrays(ctx context.Context, store Store, positions []listed, chain map[string]struct{}, firsts map[day]object, next int64) error {
 	for _, p := range positions {
 		if _, ok := chain[p.key]; ok {
 			continue
 		}
-		_, err := read(ctx, store, r.Exchange, p, replayTimeout)
+		_, err := read(ctx, store, r.Exchange, p.place, replayTimeout)
 		first, ok := firsts[p.day]
 		switch {
 		case errors.Is(err, errAbsent): // a merge has finished meanwhile

@@ -64,7 +64,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				r.do(t, say(who))
 			}
 			c.damage(b)
-			report, err := Check(t.Context(), b.Store(false), "home")
+			report, err := Check(t.Context(), b.Store(false), "home", CheckOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,6 +82,6 @@ func TestCheckFindsDamage(t *testing.T) {
 func TestCheckOfNoLog(t *testing.T) {
 	b := faultblob.New()
 	must(t, WriteSchema(t.Context(), b.Store(false)), nil)
-	_, err := Check(t.Context(), b.Store(false), "home")
+	_, err := Check(t.Context(), b.Store(false), "home", CheckOptions{})
 	must(t, err, ErrNotFound)
 }

@@ -79,9 +79,11 @@ func (l *Log) encode(drafts []Draft, d decision, now time.Time) ([]Event, []byte
 			return nil, nil, fmt.Errorf("make an event id: %w", err)
 		}
 		e := Event{ID: id.String(), Seq: seq, TS: now, Thread: f.Thread, Type: f.Type, Actor: f.Actor, Payload: f.Payload}
+		start := len(data)
 		if data, e, err = appendLine(data, l.exchange, e); err != nil {
 			return nil, nil, err
 		}
+		e.At = lineAt(d.object.seq, len(d.object.data)+start, data[start:])
 		if len(data) > maxCommand {
 			return nil, nil, fmt.Errorf("%w: its events take %d bytes or more, at most %d fit", ErrTooLarge, len(data), maxCommand)
 		}

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
-	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 )
@@ -53,12 +51,12 @@ func Compact(ctx context.Context, store Store, exchange string) (Compaction, err
 	case g.Format != format:
 		return r, fmt.Errorf("%w: it is %d, this version writes %d", ErrFormat, g.Format, format)
 	}
-	days, err := listDays(ctx, store, exchange)
+	found, err := list(ctx, store, exchange)
 	if err != nil {
 		return r, err
 	}
 	before := listedDay{}
-	for _, d := range days {
+	for _, d := range found.days() {
 		m := merger{store: store, exchange: exchange, genesis: g, before: before, listedDay: d}
 		before = d
 		if len(d.positions) < 2 {
@@ -83,39 +81,6 @@ type keptError struct{ reason string }
 
 func (e *keptError) Error() string { return e.reason }
 
-// listedDay is a day as a listing shows it. That says where to look, and nothing more.
-type listedDay struct {
-	day       day
-	positions []place // in order
-	others    int64   // bytes of all but the first
-}
-
-// listDays returns the days of a log.
-func listDays(ctx context.Context, store Store, exchange string) ([]listedDay, error) {
-	var days []listedDay
-	it := store.Bucket().List(&blob.ListOptions{Prefix: Prefix(exchange)})
-	for {
-		obj, err := it.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return days, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list the log of %s: %w", exchange, err)
-		}
-		p, ok := parseKey(exchange, obj.Key)
-		if !ok || p.seq == 0 {
-			continue
-		}
-		if n := len(days); n == 0 || days[n-1].day != p.day {
-			days = append(days, listedDay{day: p.day, positions: []place{p}})
-			continue
-		}
-		d := &days[len(days)-1]
-		d.positions = append(d.positions, p)
-		d.others += obj.Size
-	}
-}
-
 // merger merges one day.
 type merger struct {
 	store    Store
@@ -132,7 +97,7 @@ func (m merger) read(ctx context.Context, p place) (object, error) {
 // merge makes one object of the day, or finishes a merge that stopped halfway. A day that is open or was
 // closed too short a time ago is left alone: the zero MergedDay.
 func (m merger) merge(ctx context.Context) (MergedDay, error) {
-	first, err := m.read(ctx, m.positions[0])
+	first, err := m.read(ctx, m.positions[0].place)
 	if err != nil {
 		return MergedDay{}, reasonToKeep(err)
 	}
@@ -147,7 +112,7 @@ func (m merger) merge(ctx context.Context) (MergedDay, error) {
 	}
 	// From here on the day is its first object. One that was so already was overwritten by a merge that
 	// looked at the day's age, so what it left behind need not wait for another day.
-	gone := slices.DeleteFunc(slices.Clone(m.positions), func(p place) bool { return p.seq <= first.seq || p.seq > whole.last() })
+	gone := slices.DeleteFunc(slices.Clone(m.positions), func(p listed) bool { return p.seq <= first.seq || p.seq > whole.last() })
 	if len(gone) == 0 {
 		return MergedDay{}, nil
 	}
@@ -161,19 +126,19 @@ func (m merger) merge(ctx context.Context) (MergedDay, error) {
 // object; or no object where the day is not to be merged now. Nothing that it does not find is passed over.
 func (m merger) chain(ctx context.Context, first object) (object, error) {
 	// Most days that are not to be merged show it here, for one read more.
-	last, err := m.read(ctx, m.positions[len(m.positions)-1])
+	last, err := m.read(ctx, m.positions[len(m.positions)-1].place)
 	switch {
 	case errors.Is(err, errAbsent): // merged meanwhile
 		return object{}, nil
 	case err != nil || !last.closes() || !ripe(last):
 		return object{}, err
-	case m.others > maxMerged:
+	case m.others() > maxMerged:
 		return object{}, errTooLarge
 	}
 	if err := m.follows(ctx, first); err != nil {
 		return object{}, err
 	}
-	ahead := (&Log{store: m.store, exchange: m.exchange}).fetchAhead(ctx, m.positions[1:])
+	ahead := fetchAhead(ctx, m.store, m.exchange, m.positions[1:])
 	defer ahead.stop()
 	pieces, size, end := [][]byte{first.data}, len(first.data), first
 	for !end.closes() {
@@ -210,8 +175,8 @@ func (m merger) follows(ctx context.Context, first object) error {
 		return &keptError{"it is not the log's first day, and there is none before it"}
 	}
 	// The end of the day before is its last object, or its first where it is merged.
-	for _, p := range []place{m.before.positions[len(m.before.positions)-1], m.before.positions[0]} {
-		o, err := m.read(ctx, p)
+	for _, p := range []listed{m.before.positions[len(m.before.positions)-1], m.before.positions[0]} {
+		o, err := m.read(ctx, p.place)
 		if errors.Is(err, errAbsent) {
 			continue
 		}
@@ -288,7 +253,7 @@ func overwrite(ctx context.Context, store Store, key string, data []byte) error 
 }
 
 // deleteAll deletes what a merge made superfluous, many at once. It is no error where an object is gone.
-func deleteAll(ctx context.Context, store Store, places []place) error {
+func deleteAll(ctx context.Context, store Store, places []listed) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(mergeDeletes)
 	for _, p := range places {
@@ -299,11 +264,16 @@ func deleteAll(ctx context.Context, store Store, places []place) error {
 			ctx, cancel := context.WithTimeout(ctx, putTimeout)
 			defer cancel()
 			err := store.Bucket().Delete(ctx, p.key)
-			if err != nil && !store.NoSuchKey(err) && gcerrors.Code(err) != gcerrors.NotFound {
+			if err != nil && !isAbsent(store, err) {
 				return fmt.Errorf("delete %s: %w", p.key, err)
 			}
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// isAbsent tells whether a delete failed because the object was gone, of which S3 does not give the reason.
+func isAbsent(store Store, err error) bool {
+	return store.NoSuchKey(err) || gcerrors.Code(err) == gcerrors.NotFound
 }

@@ -352,7 +352,7 @@ func TestCheckFindsBrokenMerges(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, _, d := dayOld(t)
 				c.damage(b, folder(b, d))
-				r, err := Check(t.Context(), b.Store(false), "home")
+				r, err := Check(t.Context(), b.Store(false), "home", CheckOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -16,6 +16,7 @@ type Event struct {
 	Type    string          // event_type
 	Actor   string          // actor_id
 	Payload json.RawMessage // a JSON object, compact, as it was accepted
+	At      At              // where it stands in the log; zero before it is committed, and in genesis
 }
 
 // Draft is an event that has been decided but has no place in the log yet.

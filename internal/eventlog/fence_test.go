@@ -235,7 +235,7 @@ func TestRule17OrphansAreNotApplied(t *testing.T) {
 		must(t, r.Sync(t.Context()), nil)
 		equal(t, "events", actors(r.desk.own()), []string{"0", "1", "2"})
 		equal(t, "a start's events", actors(start(t, b.Store(true)).desk.own()), []string{"0", "1", "2"})
-		report, err := Check(t.Context(), b.Store(true), "home")
+		report, err := Check(t.Context(), b.Store(true), "home", CheckOptions{})
 		if err != nil || len(report.Findings) != 0 || len(report.Notes) != 1 {
 			t.Errorf("%v, %+v", err, report)
 		}

@@ -280,7 +280,7 @@ func TestRule9Gaps(t *testing.T) {
 	b.Remove(hole)
 	_, err := tryStart(t, b.Store(true), Options{})
 	must(t, err, errCorrupt)
-	report, err := Check(t.Context(), b.Store(true), "home")
+	report, err := Check(t.Context(), b.Store(true), "home", CheckOptions{})
 	if err != nil || len(report.Findings) != 2 {
 		t.Errorf("check: %v, %q", err, report.Findings)
 	}

@@ -71,26 +71,38 @@ type place struct {
 	key string
 }
 
-// parseKey tells whether key is the computed key of a position of that exchange. Anything else in
-// the folder is data of the original server, or a stranger's.
-func parseKey(exchange, key string) (place, bool) {
-	rest, ok := strings.CutPrefix(key, Prefix(exchange))
-	if !ok || len(rest) != len("2006/01/02/")+36+len(".jsonl") {
-		return place{}, false
-	}
-	d, name := day(rest[:10]), strings.TrimSuffix(rest[11:], ".jsonl")
-	u, err := uuid.Parse(name)
-	if err != nil || u.Version() != 8 {
+// names are what the keys of one exchange's positions have in common.
+type names struct{ prefix, tail string }
+
+func namesOf(exchange string) names {
+	return names{Prefix(exchange), positionID(exchange, 0).String()[seqDigits:] + ".jsonl"}
+}
+
+// seqDigits is how many characters of a position's name are its seq: 12 digits and a hyphen.
+const seqDigits = 13
+
+// parse tells whether key is the computed key of a position of the exchange. Anything else in the folder is
+// data of the original server, or a stranger's.
+func (n names) parse(key string) (place, bool) {
+	rest, ok := strings.CutPrefix(key, n.prefix)
+	if !ok || len(rest) != len("2006/01/02/")+seqDigits+len(n.tail) || rest[10] != '/' || rest[19] != '-' || rest[11+seqDigits:] != n.tail {
 		return place{}, false
 	}
 	var seq int64
-	for i := range 6 {
-		seq = seq<<8 | int64(u[i])
+	for i := 11; i < 11+seqDigits; i++ {
+		switch c := rest[i]; {
+		case i == 19:
+		case '0' <= c && c <= '9':
+			seq = seq<<4 | int64(c-'0')
+		case 'a' <= c && c <= 'f':
+			seq = seq<<4 | int64(c-'a'+10)
+		default:
+			return place{}, false
+		}
 	}
-	if positionKey(exchange, d, seq) != key {
-		return place{}, false
-	}
-	return place{day: d, seq: seq, key: key}, true
+	return place{day: day(rest[:10]), seq: seq, key: key}, true
 }
+
+func parseKey(exchange, key string) (place, bool) { return namesOf(exchange).parse(key) }
 
 func (p place) String() string { return fmt.Sprintf("position %d in %s", p.seq, p.day) }

@@ -9,13 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
-	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -48,74 +45,53 @@ func (t *instant) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// listed is what a listing says of an object.
-type listed struct {
-	key string
-	mod time.Time
-}
-
-// list returns the computed positions of the exchange in log order, and everything else under its
-// folder in key order.
-func list(ctx context.Context, store Store, exchange string) (positions []place, others []listed, err error) {
-	it := store.Bucket().List(&blob.ListOptions{Prefix: Prefix(exchange)})
-	for {
-		obj, err := it.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("list the log of %s: %w", exchange, err)
-		}
-		if p, ok := parseKey(exchange, obj.Key); ok {
-			positions = append(positions, p)
-		} else if strings.HasSuffix(obj.Key, ".jsonl") {
-			others = append(others, listed{key: obj.Key, mod: obj.ModTime})
-		}
-	}
-	slices.SortFunc(positions, func(a, b place) int { return cmp.Compare(a.seq, b.seq) })
-	return positions, others, nil
-}
-
 // surveyLegacy makes the set that genesis records.
 func surveyLegacy(ctx context.Context, store Store, exchange string) (legacySet, error) {
-	_, others, err := list(ctx, store, exchange)
+	found, err := list(ctx, store, exchange)
 	if err != nil {
 		return legacySet{}, err
 	}
 	// What is odd is said when the log is replayed, which follows.
-	events, err := readLegacy(ctx, store, exchange, others, slog.New(slog.DiscardHandler))
+	events, err := readLegacy(ctx, store, exchange, found.others, func(string, int, error) {})
 	if err != nil {
 		return legacySet{}, err
 	}
-	set := setOf(others)
+	set := setOf(found.others)
 	if len(events) > 0 {
 		set.LastTS.Time = events[len(events)-1].TS
 	}
 	return set, nil
 }
 
-func setOf(objects []listed) legacySet {
+// keysOf returns the keys of objects, sorted.
+func keysOf(objects []listed) []string {
 	keys := make([]string, len(objects))
 	for i, o := range objects {
 		keys[i] = o.key
 	}
 	slices.Sort(keys)
+	return keys
+}
+
+func setOf(objects []listed) legacySet {
+	keys := keysOf(objects)
 	h := sha256.Sum256([]byte(strings.Join(keys, "\n")))
 	return legacySet{Objects: len(keys), SHA256: hex.EncodeToString(h[:])}
 }
 
 // loadLegacy reads the prefix that genesis recorded, in its order, from the objects that a listing
-// shows now. Where some came or went since, it says so and takes those older than genesis.
-func loadLegacy(ctx context.Context, store Store, exchange string, want legacySet, found []listed, log *slog.Logger) ([]Event, error) {
+// shows now, and returns their keys as well. Where some came or went since, it takes those older than
+// genesis, and tells changed. Of lines that can't be read, or not in full, it tells odd.
+func loadLegacy(ctx context.Context, store Store, exchange string, want legacySet, found []listed, changed func(), odd func(key string, line int, err error)) ([]Event, []string, error) {
 	if setOf(found).SHA256 != want.SHA256 {
-		log.Warn("objects of the original server changed since this server took over; the original must not run any more",
-			"recorded", want.Objects, "found", len(found))
+		changed()
 		var err error
 		if found, err = olderThanGenesis(ctx, store, exchange, found); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return readLegacy(ctx, store, exchange, found, log)
+	events, err := readLegacy(ctx, store, exchange, found, odd)
+	return events, keysOf(found), err
 }
 
 func olderThanGenesis(ctx context.Context, store Store, exchange string, objects []listed) ([]listed, error) {
@@ -135,9 +111,10 @@ type oldEvent struct {
 
 // readLegacy reads objects of the original server in their order: by ts, then by type (two events of
 // one call share a ts), then by key. It was not strict, so nothing here is an error but a store that
-// can't be read: a line that is no event is passed over and named in the log.
-func readLegacy(ctx context.Context, store Store, exchange string, objects []listed, log *slog.Logger) ([]Event, error) {
-	found := make([][]oldEvent, len(objects))
+// can't be read: a line that is no event is passed over, and odd is told of it, in key order.
+func readLegacy(ctx context.Context, store Store, exchange string, objects []listed, odd func(key string, line int, err error)) ([]Event, error) {
+	objects = slices.SortedFunc(slices.Values(objects), func(a, b listed) int { return strings.Compare(a.key, b.key) })
+	found, odds := make([][]oldEvent, len(objects)), make([][]func(), len(objects))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(replayReaders)
 	for i, o := range objects {
@@ -147,13 +124,19 @@ func readLegacy(ctx context.Context, store Store, exchange string, objects []lis
 				return err
 			}
 			found[i] = parseLegacy(c.data, exchange, o.key, func(line int, err error) {
-				log.Warn("a line of the original server can't be read", "key", o.key, "line", line, "error", err)
+				odds[i] = append(odds[i], func() { odd(o.key, line, err) })
 			})
+			for j := range found[i] {
+				put48(found[i][j].At[0:], int64(i))
+			}
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
+	}
+	for _, tell := range slices.Concat(odds...) {
+		tell()
 	}
 	all := slices.Concat(found...)
 	slices.SortStableFunc(all, func(a, b oldEvent) int {
@@ -179,8 +162,12 @@ func typeRank(eventType string) int {
 // passed over or could not be read in full.
 func parseLegacy(data []byte, exchange, key string, odd func(line int, err error)) []oldEvent {
 	var events []oldEvent
-	for n, raw := range bytes.Split(data, []byte("\n")) {
-		raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\ufeff"))
+	offset := 0
+	for n, line := range bytes.SplitAfter(data, []byte("\n")) {
+		at := lineAt(0, offset, line)
+		put48(at[6:], original)
+		offset += len(line)
+		raw := bytes.TrimPrefix(bytes.TrimSpace(line), []byte("\ufeff"))
 		if len(raw) == 0 {
 			continue
 		}
@@ -191,6 +178,7 @@ func parseLegacy(data []byte, exchange, key string, odd func(line int, err error
 		if err != nil && !errors.Is(err, errUndated) {
 			continue
 		}
+		e.At = at
 		events = append(events, oldEvent{Event: e, key: key, n: n})
 	}
 	return events

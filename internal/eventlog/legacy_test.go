@@ -35,7 +35,7 @@ func TestLegacyIsThePrefix(t *testing.T) {
 	torn := "events/exchange=home/2026/01/31/a1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c16.jsonl"
 	b.Put(torn, []byte(`{"event_id":"a1f0`))
 	undated := oldObject(b, "b1f0a52b-7a55-4c1e-9d6e-3f2f5b8f3c18", "yesterday", "executor_registered", "undated")
-	unopened, err := Check(t.Context(), b.Store(true), "home")
+	unopened, err := Check(t.Context(), b.Store(true), "home", CheckOptions{})
 	if err != nil || len(unopened.Notes) != 2 || len(unopened.Findings) != 1 { // the schema object is missing
 		t.Errorf("check before the first start: %+v, %v", unopened, err)
 	}
@@ -67,7 +67,7 @@ func TestLegacyIsThePrefix(t *testing.T) {
 			t.Errorf("%s was rewritten", k)
 		}
 	}
-	report, err := Check(t.Context(), b.Store(true), "home")
+	report, err := Check(t.Context(), b.Store(true), "home", CheckOptions{})
 	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 2 || !strings.Contains(report.Notes[0], torn) || !strings.Contains(report.Notes[1], undated) {
 		t.Errorf("check: %+v, %v", report, err)
 	}
@@ -88,7 +88,7 @@ func TestLegacySetIsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "events", actors(again.desk.events), actors(r.desk.events))
-	report, err := Check(t.Context(), b.Store(true), "home")
+	report, err := Check(t.Context(), b.Store(true), "home", CheckOptions{})
 	if err != nil || len(report.Findings) > 0 || len(report.Notes) != 1 {
 		t.Errorf("check: %+v, %v", report, err)
 	}

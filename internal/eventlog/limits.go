@@ -52,7 +52,29 @@ const (
 	mergeTimeout = 5 * time.Minute
 	mergeDeletes = 8
 
+	// fetchReaders is how many parts of a log one reader of single events has on their way at once. Parts
+	// less than fetchGap apart are read as one, up to fetchSpan: reading on is cheaper than asking again.
+	fetchReaders = 8
+	fetchGap     = 64 << 10
+	fetchSpan    = 4 << 20
+	// likelyMerged is when after its end a day is rather looked for as one object: mergeAfter, and a day
+	// more until every replica has looked.
+	likelyMerged = mergeAfter + 24*time.Hour
+
+	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read. A
+	// million events take a few dozen MiB. maxSnapshotHeader bounds its first line, and each text in its lists.
+	maxSnapshot       = 512 << 20
+	maxSnapshotHeader = 64 << 10
+	// snapshotWindow is how far back the compression of a snapshot looks, and what reading one takes.
+	snapshotWindow = 4 << 20
+	// snapshotTimeout bounds making and writing one. It may be twice as large as a merged day.
+	snapshotTimeout = 2 * mergeTimeout
+	// keptSnapshots is how many stay: the newest, and the one before, which somebody may be reading.
+	keptSnapshots = 2
+
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
-	// work for a processor.
+	// work for a processor. Together they have at most replayBytes, or are one object: decoded they take a
+	// few times as much.
 	replayReaders = 32
+	replayBytes   = 64 << 20
 )

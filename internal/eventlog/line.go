@@ -73,15 +73,26 @@ func parseLine(data []byte, exchange string) (Event, error) {
 // parseObject decodes the lines of one object of the log: events of that exchange whose seqs follow
 // each other without a gap. The first two lines of genesis are the schema's and are passed over.
 func parseObject(data []byte, exchange string) ([]Event, error) {
-	data = bytes.TrimPrefix(data, []byte(schemaLines))
-	events := make([]Event, 0, bytes.Count(data, []byte("\n")))
-	for n, raw := range bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
-		e, err := parseLine(raw, exchange)
+	rest := bytes.TrimPrefix(data, []byte(schemaLines))
+	events := make([]Event, 0, bytes.Count(rest, []byte("\n")))
+	for n := 0; n == 0 || len(rest) > 0; n++ {
+		offset := len(data) - len(rest)
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		line := rest[:end]
+		rest = rest[end:]
+		e, err := parseLine(bytes.TrimSuffix(line, []byte("\n")), exchange)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}
 		if n > 0 && e.Seq != events[n-1].Seq+1 {
 			return nil, fmt.Errorf("line %d: seq %d follows seq %d", n+1, e.Seq, events[n-1].Seq)
+		}
+		if e.Seq > 0 {
+			first := e.Seq - int64(n)
+			e.At = lineAt(first, offset, line)
 		}
 		events = append(events, e)
 	}

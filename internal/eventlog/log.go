@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Machine is the state that a log drives. The log calls Apply and Fork one at a time, and decides the
-// commands of a batch before it calls either again.
+// commands of a batch before it calls either again. One that is a Projection, too, need not be fed the whole
+// log at every start.
 type Machine interface {
 	// Apply folds the events of one durable commit, in order. Events of the original server come
-	// first (Seq 0), then exchange_opened, then the log's own.
+	// first (Seq 0), then exchange_opened, then the log's own. A payload is a part of the bytes of its
+	// whole object: a machine that keeps one, or a piece of it, must copy it.
 	Apply(events []Event)
 	// Fork returns a tentative state on top of the durable one, for the decisions of one batch.
 	// It is dropped when the batch has been decided; Apply is not called before that.
@@ -72,12 +75,13 @@ type Options struct {
 // goroutine. It owns two: the committer, from Open to Close, and a head check while someone waits
 // for one.
 type Log struct {
-	store    Store
-	exchange string
-	machine  Machine
-	fatal    func(error)
-	log      *slog.Logger
-	readOnly error // ErrFormat, or nil; fixed at Open
+	store     Store
+	exchange  string
+	machine   Machine
+	fatal     func(error)
+	log       *slog.Logger
+	readOnly  error    // ErrFormat, or nil; fixed at Open
+	originals []string // keys of the original server's objects, sorted; fixed at Open
 
 	ctx    context.Context // the committer's and the head checks'; never a request's
 	cancel context.CancelFunc
@@ -86,6 +90,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	head    head
+	days    []chapter // genesis's not among them
 	queue   []*pending
 	closed  bool
 	failed  error               // set once; nothing is decided or proved any more
@@ -95,6 +100,9 @@ type Log struct {
 	met     time.Time           // when a commit of another writer was last met
 	running *headCheck
 	waiting *headCheck
+	unsaved int64 // events applied since the last snapshot
+
+	saving chan struct{} // holds a token while a snapshot is written
 
 	took   time.Duration  // how long the last commit took; the committer's own
 	checks sync.WaitGroup // the goroutine that runs head checks
@@ -107,7 +115,9 @@ type head struct {
 	dayFirst int64     // the first position of that day
 	ts       time.Time // of the last event; no later one may be before it
 	key      string    // of the last commit
+	last     string    // event_id of the last event
 	closing  string    // key of the last commit of the day before, "" for none
+	size     int64     // bytes of the day's commits so far
 }
 
 func (h head) place(exchange string) place {
@@ -119,14 +129,15 @@ func (h head) firstPlace(exchange string) place {
 	return place{day: h.day, seq: h.dayFirst, key: positionKey(exchange, h.day, h.dayFirst)}
 }
 
-// Open reads the log of exchange from the start and feeds it to m, with the head checked at the
-// end. It returns ErrNotFound, or another error where the store can't be read.
+// Open brings m, which was fed nothing yet, to the state of the log of exchange, with the head checked at the
+// end: from a snapshot where m is a Projection and there is one, else from the log's beginning. It returns
+// ErrNotFound, or another error where the store can't be read; m must not be used then.
 func Open(ctx context.Context, store Store, exchange string, m Machine, o Options) (*Log, error) {
 	l := &Log{
 		store: store, exchange: exchange, machine: m, fatal: o.Fatal,
 		log:   o.Logger,
 		ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		own: map[string]struct{}{},
+		own: map[string]struct{}{}, saving: make(chan struct{}, 1),
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -136,7 +147,7 @@ func Open(ctx context.Context, store Store, exchange string, m Machine, o Option
 	if err != nil {
 		return nil, err
 	}
-	if err := l.replay(ctx, g); err != nil {
+	if err := l.load(ctx, g); err != nil {
 		return nil, fmt.Errorf("replay the log of %s: %w", exchange, err)
 	}
 	if err := l.settle(ctx); err != nil {
@@ -151,13 +162,14 @@ func Open(ctx context.Context, store Store, exchange string, m Machine, o Option
 }
 
 // settle makes durable what a killed predecessor may have left visible only: the last commit and the
-// last two days' folders. Everything before them was durable before the next position was written.
+// last two days' folders. Everything before them was durable before the next position was written. One that
+// is gone, as in a snapshot older than a merge, is in a merged day now, which is durable.
 func (l *Log) settle(ctx context.Context) error {
 	for _, key := range []string{l.head.closing, l.head.key} {
 		if key == "" {
 			continue
 		}
-		if err := l.store.Settle(ctx, key); err != nil {
+		if err := l.store.Settle(ctx, key); err != nil && !l.store.NoSuchKey(err) {
 			return err
 		}
 	}
@@ -183,13 +195,19 @@ func (l *Log) apply(o object) (bool, error) {
 	if o.day != h.day || o.first() > h.next || (o.first() < h.next && o.first() != h.dayFirst) {
 		return false, fmt.Errorf("%w: %s does not follow seq %d", errCorrupt, o.place, h.next-1)
 	}
-	events = events[h.next-o.first():]
 	next := *h
+	if o.first() < h.next {
+		next.size = 0
+	}
+	placeEvents(events, next.size)
+	next.size += int64(len(o.data))
+	events = events[h.next-o.first():]
+	days := l.days
 	for i, e := range events {
 		if e.TS.Before(next.ts) {
 			return false, fmt.Errorf("%w: event %d is older than the one before it", errCorrupt, e.Seq)
 		}
-		next.ts, next.next, next.key = e.TS, e.Seq+1, o.key
+		next.ts, next.next, next.key, next.last = e.TS, e.Seq+1, o.key, e.ID
 		if e.Type != typeDayClosed {
 			continue
 		}
@@ -197,7 +215,10 @@ func (l *Log) apply(o object) (bool, error) {
 		if err != nil || d <= next.day || i != len(events)-1 {
 			return false, fmt.Errorf("%w: event %d closes its day wrongly", errCorrupt, e.Seq)
 		}
-		next.day, next.dayFirst, next.closing = d, e.Seq+1, o.key
+		days = slices.Clone(days) // who reads by position has the old ones
+		days[len(days)-1].closed = e.TS
+		days = append(days, chapter{day: d, first: e.Seq + 1})
+		next.day, next.dayFirst, next.closing, next.size = d, e.Seq+1, o.key, 0
 	}
 	_, mine := l.own[events[0].ID]
 	if mine {
@@ -206,7 +227,8 @@ func (l *Log) apply(o object) (bool, error) {
 		l.met = time.Now()
 	}
 	clear(l.own)
-	*h = next
+	*h, l.days = next, days
+	l.unsaved += int64(len(events))
 	l.machine.Apply(events)
 	return mine, nil
 }
@@ -253,6 +275,8 @@ func (l *Log) Close(ctx context.Context) error {
 	l.cancel()
 	<-l.ended
 	l.checks.Wait()
+	l.saving <- struct{}{} // none is being written, and none will be
+	<-l.saving
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -51,6 +52,59 @@ func (d *desk) Fork() Tentative {
 	}
 	return t
 }
+
+// The desk is a Projection: all that it was given is its state.
+func (d *desk) Version() string { return "desk 1" }
+
+func (d *desk) Freeze() (Image, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Type == "unheard-of" {
+			return nil, false
+		}
+	}
+	return deskImage(slices.Clone(d.events)), true
+}
+
+type deskImage []Event
+
+func (i deskImage) Encode(w io.Writer) error { return json.NewEncoder(w).Encode(i) }
+
+func (d *desk) Restore(r io.Reader) error {
+	var events []Event
+	if err := json.NewDecoder(r).Decode(&events); err != nil {
+		return err
+	}
+	d.Apply(events)
+	return nil
+}
+
+// deskOptions are those of a check that holds the snapshots of desks against the log.
+var deskOptions = CheckOptions{
+	New: func() Projection { return newDesk() },
+	Difference: func(restored, replayed Projection) string {
+		return difference(restored.(*desk).events, replayed.(*desk).events)
+	},
+}
+
+// difference says where two lists of events are not the same, positions included.
+func difference(got, want []Event) string {
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) {
+			return fmt.Sprintf("%d events, not %d", len(got), len(want))
+		}
+		g, w := got[i], want[i]
+		if g.ID != w.ID || g.Seq != w.Seq || !g.TS.Equal(w.TS) || g.Thread != w.Thread || g.Type != w.Type || g.Actor != w.Actor ||
+			string(g.Payload) != string(w.Payload) || !SameEvent(g.At, w.At) {
+			return fmt.Sprintf("event %d is %+v, not %+v", i, g, w)
+		}
+	}
+	return ""
+}
+
+// fed is a machine that is no Projection: the log feeds it from its beginning.
+type fed struct{ Machine }
 
 func (d *desk) own() []Event {
 	d.mu.Lock()
@@ -144,12 +198,12 @@ func must(t *testing.T, err, want error) {
 	}
 }
 
-// checked holds the whole log in the bucket against the format and returns its events as a cold start
-// reads them.
+// checked holds the whole log in the bucket against the format, and its snapshots against it, and returns its
+// events as a start reads them without a snapshot.
 func checked(t *testing.T, b *faultblob.Bucket) []Event {
 	t.Helper()
 	store := b.Store(false)
-	report, err := Check(context.Background(), store, "home")
+	report, err := Check(context.Background(), store, "home", deskOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +214,7 @@ func checked(t *testing.T, b *faultblob.Bucket) []Event {
 		t.Fatalf("rules broken: %q", broken)
 	}
 	d := newDesk()
-	l, err := Open(context.Background(), store, "home", d, Options{})
+	l, err := Open(context.Background(), store, "home", fed{d}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,35 +6,65 @@ import (
 	"fmt"
 )
 
+// load brings the machine to the head of the log.
+func (l *Log) load(ctx context.Context, g opened) error {
+	restored, err := l.restore(ctx, g)
+	switch {
+	case err != nil:
+		return err
+	case !restored:
+		return l.replay(ctx, g)
+	}
+	return l.walkToHead(ctx, l.fetchBehind(ctx))
+}
+
 // replay feeds the whole log to the machine: what the original server left, genesis, then commit after
 // commit, each at the key that the one before it determines. A listing only says which objects are
 // worth fetching ahead, many at once; the chain of positions alone says what counts (storage rule 9).
 func (l *Log) replay(ctx context.Context, g opened) error {
-	positions, others, err := list(ctx, l.store, l.exchange)
+	found, err := list(ctx, l.store, l.exchange)
 	if err != nil {
 		return err
 	}
 	if g.Legacy != nil {
-		events, err := loadLegacy(ctx, l.store, l.exchange, *g.Legacy, others, l.log)
+		events, keys, err := loadLegacy(ctx, l.store, l.exchange, *g.Legacy, found.others, func() {
+			l.log.Warn("objects of the original server changed since this server took over; the original must not run any more",
+				"recorded", g.Legacy.Objects, "found", len(found.others))
+		}, func(key string, line int, err error) {
+			l.log.Warn("a line of the original server can't be read", "key", key, "line", line, "error", err)
+		})
 		if err != nil {
 			return err
 		}
+		l.originals, l.unsaved = keys, int64(len(events))
 		l.machine.Apply(events)
-	} else if len(others) > 0 {
-		l.log.Warn("objects that are no commits lie in the log's folder; they are passed over", "objects", len(others), "first", others[0].key)
+	} else if n := len(found.others); n > 0 {
+		l.log.Warn("objects that are no commits lie in the log's folder; they are passed over", "objects", n, "first", found.others[0].key)
 	}
 	l.machine.Apply(g.object.events)
-	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key}
+	l.begin(g)
 	if g.Format != format {
 		l.readOnly = fmt.Errorf("%w: it is %d, this version writes %d", ErrFormat, g.Format, format)
 	}
-	if err := l.walk(ctx, positions, func(object) {}); err != nil {
+	return l.walkToHead(ctx, fetchAhead(ctx, l.store, l.exchange, found.commits()))
+}
+
+// walkToHead walks from the head on. What a listing showed behind the first position that is free says that
+// the log has a hole.
+func (l *Log) walkToHead(ctx context.Context, ahead *readAhead) error {
+	if err := l.walk(ctx, ahead, func(object) {}); err != nil {
 		return err
 	}
-	if n := len(positions); n > 0 && positions[n-1].seq >= l.head.next {
-		return fmt.Errorf("%w: position %d in %s is missing, and %d exists", errCorrupt, l.head.next, l.head.day, positions[n-1].seq)
+	if ahead.last >= l.head.next {
+		return fmt.Errorf("%w: position %d in %s is missing, and %d exists", errCorrupt, l.head.next, l.head.day, ahead.last)
 	}
 	return nil
+}
+
+// begin puts the log at its first position.
+func (l *Log) begin(g opened) {
+	l.head = head{next: 1, day: g.Next, dayFirst: 1, ts: g.object.events[0].TS, key: g.object.key, last: g.object.events[0].ID}
+	l.days = []chapter{{day: g.Next, first: 1}}
 }
 
 // walk applies commit after commit from the head on, up to the first position that is free. visit sees each
@@ -43,8 +73,7 @@ func (l *Log) replay(ctx context.Context, g opened) error {
 // Reading a day takes its time, and a merge may come in between: then a position that is free, or one that is
 // not, says nothing (storage rule 17). So before a day is left, and before a free position counts, the day's
 // first object is read once more. A merged day is one object, and costs nothing more.
-func (l *Log) walk(ctx context.Context, positions []place, visit func(object)) error {
-	ahead := l.fetchAhead(ctx, positions)
+func (l *Log) walk(ctx context.Context, ahead *readAhead, visit func(object)) error {
 	defer ahead.stop()
 	var today []Event // the first of each object applied of this day
 	for {
@@ -103,73 +132,4 @@ func (l *Log) mergedSince(ctx context.Context, p place, applied []Event) (object
 		}
 	}
 	return o, nil
-}
-
-// fetched is an object on its way: done is closed when obj and err are set.
-type fetched struct {
-	done chan struct{}
-	obj  object
-	err  error
-}
-
-// readAhead reads positions of a listing before they are asked for. At most replayReaders objects are
-// being read or waiting to be taken, so memory is bounded by that many objects.
-type readAhead struct {
-	l      *Log
-	ctx    context.Context
-	cancel context.CancelFunc
-	todo   []place // in log order, not yet asked for
-	inair  map[string]*fetched
-	order  []place // of inair
-}
-
-func (l *Log) fetchAhead(ctx context.Context, positions []place) *readAhead {
-	a := &readAhead{l: l, todo: positions, inair: map[string]*fetched{}}
-	a.ctx, a.cancel = context.WithCancel(ctx)
-	return a
-}
-
-// read returns the object at p, fetching those behind it at the same time.
-func (a *readAhead) read(p place) (object, error) {
-	a.drop(p.seq)
-	for len(a.todo) > 0 && len(a.order) < replayReaders {
-		a.fetch(a.todo[0])
-		a.todo = a.todo[1:]
-	}
-	f, ok := a.inair[p.key]
-	if !ok {
-		return read(a.ctx, a.l.store, a.l.exchange, p, replayTimeout)
-	}
-	<-f.done
-	return f.obj, f.err
-}
-
-// drop forgets positions before seq: taken, merged into another object, or orphans.
-func (a *readAhead) drop(seq int64) {
-	for len(a.todo) > 0 && a.todo[0].seq < seq {
-		a.todo = a.todo[1:]
-	}
-	for len(a.order) > 0 && a.order[0].seq < seq {
-		<-a.inair[a.order[0].key].done
-		delete(a.inair, a.order[0].key)
-		a.order = a.order[1:]
-	}
-}
-
-func (a *readAhead) fetch(p place) {
-	f := &fetched{done: make(chan struct{})}
-	a.inair[p.key] = f
-	a.order = append(a.order, p)
-	go func() {
-		defer close(f.done)
-		f.obj, f.err = read(a.ctx, a.l.store, a.l.exchange, p, replayTimeout)
-	}()
-}
-
-// stop ends what is still being read and waits for it.
-func (a *readAhead) stop() {
-	a.cancel()
-	for _, f := range a.inair {
-		<-f.done
-	}
 }

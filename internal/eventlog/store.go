@@ -21,6 +21,10 @@ type Store interface {
 	// complete and in key order.
 	Bucket() *blob.Bucket
 
+	// ListAfter returns options for a listing of a prefix in which keys up to the one given may be
+	// missing. It costs about as much as there are keys behind it, where the store can do that.
+	ListAfter(prefix, key string) *blob.ListOptions
+
 	// Exists reports that a create with IfNotExist was refused because the key exists. Where the
 	// driver retries by itself, the object met may be the writer's own.
 	Exists(err error) bool

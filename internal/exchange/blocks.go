@@ -2,8 +2,8 @@ package exchange
 
 import "encoding/json"
 
-// said is what the blocks of a message say about the thread's status.
-type said struct {
+// spoken is what the blocks of a message say about the thread's status.
+type spoken struct {
 	status  string // canonical; "" for nothing
 	message string // the note in the status block
 	cancel  bool   // there is a cancel block, which counts where the requestor sends it
@@ -12,13 +12,13 @@ type said struct {
 // readBlocks reads the status and cancel blocks of a message to the thread ref. It looks at nothing
 // else: other types of block, known or not, are kept as they are. Two blocks that say different things
 // are refused, and so is one that speaks of another thread of the exchange.
-func readBlocks(s *State, ref string, mess []json.RawMessage) (said, *Error) {
-	var all said
+func readBlocks(s *State, ref string, mess []json.RawMessage) (spoken, *Error) {
+	var all spoken
 	for i, block := range mess {
 		b := members(block)
 		if given(b["cancel"]) {
 			if refusal := sameThread(s, ref, i, "cancel", members(b["cancel"])); refusal != nil {
-				return said{}, refusal
+				return spoken{}, refusal
 			}
 			all.cancel = true
 		}
@@ -27,10 +27,10 @@ func readBlocks(s *State, ref string, mess []json.RawMessage) (said, *Error) {
 		}
 		one, refusal := readStatus(s, ref, i, members(b["status"]))
 		if refusal != nil {
-			return said{}, refusal
+			return spoken{}, refusal
 		}
 		if all.status != "" && all.status != one.status {
-			return said{}, refuse(CodeInvalid, "mess[%d].status.code: %s, but another status block says %s", i, one.status, all.status)
+			return spoken{}, refuse(CodeInvalid, "mess[%d].status.code: %s, but another status block says %s", i, one.status, all.status)
 		}
 		if all.message == "" {
 			all.message = one.message
@@ -40,15 +40,15 @@ func readBlocks(s *State, ref string, mess []json.RawMessage) (said, *Error) {
 	return all, nil
 }
 
-func readStatus(s *State, ref string, i int, block map[string]json.RawMessage) (said, *Error) {
+func readStatus(s *State, ref string, i int, block map[string]json.RawMessage) (spoken, *Error) {
 	var code string
 	if json.Unmarshal(block["code"], &code) != nil || setterOf(canonical(code)) == unknownStatus {
-		return said{}, refuse(CodeInvalid, "mess[%d].status.code: must be one of %s", i, settable())
+		return spoken{}, refuse(CodeInvalid, "mess[%d].status.code: must be one of %s", i, settable())
 	}
 	if refusal := sameThread(s, ref, i, "status", block); refusal != nil {
-		return said{}, refusal
+		return spoken{}, refusal
 	}
-	return said{status: canonical(code), message: text(block["message"])}, nil
+	return spoken{status: canonical(code), message: text(block["message"])}, nil
 }
 
 // sameThread refuses a block whose re is the ref of another thread. Any other re passes: it may be an

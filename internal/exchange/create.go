@@ -121,8 +121,8 @@ func (c *Create) ref(s *State, now time.Time) (string, *Error) {
 // applyCreated folds thread_created. A second one of the same thread (in data of the original server
 // only) replaces what the first said, as it did there, and leaves the status and the messages.
 func (s *State) applyCreated(e Event) {
-	t := s.change(e)
-	if t == nil {
+	t, ok := s.change(e)
+	if !ok {
 		return
 	}
 	p := object[struct {
@@ -143,5 +143,5 @@ func (s *State) applyCreated(e Event) {
 		t.StatusBy = t.Requestor
 	}
 	t.CreatedAt = e.TS
-	s.put(t)
+	s.put(&t)
 }

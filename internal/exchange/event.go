@@ -31,6 +31,7 @@ type Event struct {
 	Type    string
 	Actor   string
 	Payload json.RawMessage
+	At      At // where it stands in the log; zero before it is committed
 }
 
 // Draft is an event that has been decided but not committed.

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -103,22 +104,52 @@ func TestResultIsOfTheLastDecision(t *testing.T) {
 	}
 }
 
-// A message added in a fork must not show through in a thread of the base that got the same room for it.
-func TestForkAppendsOnItsOwn(t *testing.T) {
+// A message added in a fork must not show in its base, nor in another fork of it.
+func TestForkAddsMessagesOnItsOwn(t *testing.T) {
+	const ref = "2026-02-01-XY1Z"
 	s := threadIn(exchange.StatusClaimed)
-	add := func(on *exchange.State, text string) *exchange.Thread {
-		on.Apply(exchange.Event{Seq: 2, Thread: "2026-02-01-XY1Z", Type: exchange.MessageAdded, Actor: "other", Payload: json.RawMessage(`{"mess":["` + text + `"]}`)})
+	add := func(on *exchange.State, at byte) {
+		on.Apply(exchange.Event{Seq: 2, Thread: ref, Type: exchange.MessageAdded, Actor: "other", Payload: json.RawMessage(`{"mess":[]}`), At: exchange.At{at}})
+	}
+	check := func(on *exchange.State, want ...byte) {
+		t.Helper()
+		var got []byte
+		for _, at := range on.Messages(ref) {
+			got = append(got, at[0])
+		}
+		if thread, _ := on.Thread(ref); !bytes.Equal(got, want) || thread.Messages != len(want) {
+			t.Errorf("messages at %v, %d of them; want %v", got, thread.Messages, want)
+		}
+	}
+	add(s, 1)
+	fork, other := s.Fork(), s.Fork()
+	add(fork, 2)
+	add(other, 3)
+	again := fork.Fork()
+	add(again, 4)
+	check(s, 1)
+	check(fork, 1, 2)
+	check(other, 1, 3)
+	check(again, 1, 2, 4)
+	if got := s.Messages("2026-02-01-NONE"); len(got) > 0 {
+		t.Errorf("a thread that is not there has messages at %v", got)
+	}
+}
+
+// Times are shown in milliseconds. A fork and what was kept cut off the same.
+func TestTimesAreWholeMilliseconds(t *testing.T) {
+	fine := time.Date(2026, 2, 1, 1, 2, 3, 456_789_123, time.FixedZone("", 3600))
+	want := time.Date(2026, 2, 1, 0, 2, 3, 456_000_000, time.UTC)
+	s := exchange.New()
+	for _, on := range []*exchange.State{s.Fork(), s} {
+		on.Apply(exchange.Event{TS: fine, Type: exchange.ExecutorRegistered, Actor: "agent", Payload: json.RawMessage(`{}`)})
+		on.Apply(exchange.Event{TS: fine, Thread: "2026-02-01-XY1Z", Type: exchange.ThreadCreated, Actor: "agent", Payload: json.RawMessage(`{}`)})
 		thread, _ := on.Thread("2026-02-01-XY1Z")
-		return thread
-	}
-	for range 3 { // leaves room for a fourth
-		add(s, "base")
-	}
-	fork := s.Fork()
-	fork.Apply(exchange.Event{Seq: 3, Thread: "2026-02-01-XY1Z", Type: exchange.StatusChanged, Actor: "holder", Payload: json.RawMessage(`{"new_status":"held","executor_id":"holder"}`)})
-	tentative := add(fork, "fork")
-	durable := add(s, "base")
-	if string(tentative.Messages[3].Mess) != `["fork"]` || string(durable.Messages[3].Mess) != `["base"]` {
-		t.Errorf("fork %s, base %s", tentative.Messages[3].Mess, durable.Messages[3].Mess)
+		e, _ := on.Executor("agent")
+		for what, got := range map[string]time.Time{"created": thread.CreatedAt, "updated": thread.UpdatedAt, "registered": e.CreatedAt, "last event": on.LastEvent("agent")} {
+			if got != want {
+				t.Errorf("%s at %v, want %v", what, got, want)
+			}
+		}
 	}
 }

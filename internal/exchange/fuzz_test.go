@@ -51,12 +51,13 @@ func FuzzApply(f *testing.F) {
 		s := exchange.New()
 		ts := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
 		var seq int64
+		var kept log
 		apply := func(on *exchange.State, typ, thread, actor string, payload []byte) {
 			ts = ts.Add(time.Millisecond)
 			if !original {
 				seq++
 			}
-			on.Apply(exchange.Event{Seq: seq, TS: ts, Thread: thread, Type: typ, Actor: actor, Payload: payload})
+			on.Apply(kept.keep(exchange.Event{Seq: seq, TS: ts, Thread: thread, Type: typ, Actor: actor, Payload: payload}))
 		}
 		apply(s, exchange.ExecutorRegistered, "", "phone", []byte(`{"api_key_hash":"k"}`))
 		apply(s, exchange.ThreadCreated, "2026-02-01-XY1Z", "phone", []byte(`{"intent":"x"}`))
@@ -67,7 +68,7 @@ func FuzzApply(f *testing.F) {
 			apply(on, eventTypes[int(typ)%len(eventTypes)], thread, actor, payload)
 			checkLists(t, on)
 			for _, th := range on.Threads(exchange.Filter{}) {
-				for _, m := range th.Messages {
+				for _, m := range kept.messages(on, th.Ref) {
 					var list []json.RawMessage
 					if err := json.Unmarshal(m.Mess, &list); err != nil {
 						t.Fatalf("message %q: %v", m.Mess, err)

@@ -1,41 +1,66 @@
 package exchange
 
-// node is a thread's place in the lists of its state: in the list of all and in that of its status.
-type node struct {
-	thread   *Thread
-	all      link
-	byStatus link
-}
+// A thread is in two lists, the last updated first. Every update moves it to the front of both, in
+// constant time, and needs no comparing because the time of events never goes back.
+const (
+	ofAll    = 0
+	ofStatus = 1
+)
 
-type link struct{ newer, older *node }
+// link is a place in a list: the numbers of the neighbours, 0 for none.
+type link struct{ newer, older uint32 }
 
-// order is a list of nodes, the last updated first. Every update moves a thread to the front of the
-// lists it is in, in constant time, and needs no comparing because the time of events never goes back.
-type order struct {
-	newest *node
-	links  func(*node) *link
-}
+// ends is a list.
+type ends struct{ newest, oldest uint32 }
 
-func allLinks(n *node) *link    { return &n.all }
-func statusLinks(n *node) *link { return &n.byStatus }
-
-func (o *order) pushFront(n *node) {
-	*o.links(n) = link{older: o.newest}
-	if o.newest != nil {
-		o.links(o.newest).newer = n
-	}
-	o.newest = n
-}
-
-func (o *order) remove(n *node) {
-	at := o.links(n)
-	if at.newer != nil {
-		o.links(at.newer).older = at.older
+// push puts a thread that is not in the list at its front.
+func (t *table) push(e *ends, list int, number uint32) {
+	t.slots.change(number).links[list] = link{older: e.newest}
+	if e.newest != 0 {
+		t.slots.change(e.newest).links[list].newer = number
 	} else {
-		o.newest = at.older
+		e.oldest = number
 	}
-	if at.older != nil {
-		o.links(at.older).newer = at.newer
+	e.newest = number
+}
+
+func (t *table) remove(e *ends, list int, number uint32) {
+	at := t.slots.at(number).links[list]
+	if at.newer != 0 {
+		t.slots.change(at.newer).links[list].older = at.older
+	} else {
+		e.newest = at.older
 	}
-	*at = link{}
+	if at.older != 0 {
+		t.slots.change(at.older).links[list].newer = at.newer
+	} else {
+		e.oldest = at.newer
+	}
+}
+
+// touch moves a thread to the front of its lists.
+func (t *table) touch(number uint32) {
+	if t.recent.newest == number {
+		return // so it is the newest of its status too
+	}
+	t.remove(&t.recent, ofAll, number)
+	t.push(&t.recent, ofAll, number)
+	if t.byStatus[t.slots.at(number).status].newest != number {
+		t.leaveStatus(number)
+		t.enterStatus(number)
+	}
+}
+
+func (t *table) enterStatus(number uint32) {
+	status := t.slots.at(number).status
+	e := t.byStatus[status]
+	t.push(&e, ofStatus, number)
+	t.byStatus[status] = e
+}
+
+func (t *table) leaveStatus(number uint32) {
+	status := t.slots.at(number).status
+	e := t.byStatus[status]
+	t.remove(&e, ofStatus, number)
+	t.byStatus[status] = e
 }

@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand"
@@ -16,6 +17,7 @@ import (
 // view is all that a state shows, copied deeply enough to notice any change of what it handed out.
 type view struct {
 	Threads   []exchange.Thread
+	Messages  map[string][]exchange.At
 	ByStatus  map[string][]string
 	Executors []exchange.Executor
 	Keys      map[string]string
@@ -24,9 +26,10 @@ type view struct {
 }
 
 func look(s *exchange.State) view {
-	v := view{ByStatus: map[string][]string{}, Keys: map[string]string{}, Seen: map[string]time.Time{}, ReadOnly: s.ReadOnly()}
+	v := view{Messages: map[string][]exchange.At{}, ByStatus: map[string][]string{}, Keys: map[string]string{}, Seen: map[string]time.Time{}, ReadOnly: s.ReadOnly()}
 	for _, t := range s.Threads(exchange.Filter{}) {
-		v.Threads = append(v.Threads, copyThread(t))
+		v.Threads = append(v.Threads, t)
+		v.Messages[t.Ref] = s.Messages(t.Ref)
 		v.ByStatus[t.Status] = nil
 	}
 	for status := range v.ByStatus {
@@ -44,16 +47,6 @@ func look(s *exchange.State) view {
 	return v
 }
 
-func copyThread(t *exchange.Thread) exchange.Thread {
-	c := *t
-	c.Messages = nil
-	for _, m := range t.Messages {
-		m.Mess = slices.Clone(m.Mess)
-		c.Messages = append(c.Messages, m)
-	}
-	return c
-}
-
 func copyExecutor(e *exchange.Executor) exchange.Executor {
 	c := *e
 	c.Capabilities = slices.Clone(e.Capabilities)
@@ -65,13 +58,13 @@ func copyExecutor(e *exchange.Executor) exchange.Executor {
 func checkLists(t *testing.T, s *exchange.State) {
 	t.Helper()
 	all := s.Threads(exchange.Filter{})
-	newestFirst := func(a, b *exchange.Thread) int {
+	newestFirst := func(a, b exchange.Thread) int {
 		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), cmp.Compare(b.Seq, a.Seq))
 	}
 	if !slices.IsSortedFunc(all, newestFirst) {
 		t.Fatal("the list is not in order of (UpdatedAt, Seq), the newest first")
 	}
-	byStatus := map[string][]*exchange.Thread{}
+	byStatus := map[string][]exchange.Thread{}
 	refs := map[string]bool{}
 	for _, thread := range all {
 		byStatus[thread.Status] = append(byStatus[thread.Status], thread)
@@ -81,6 +74,9 @@ func checkLists(t *testing.T, s *exchange.State) {
 		refs[thread.Ref] = true
 		if got, ok := s.Thread(thread.Ref); !ok || got != thread {
 			t.Fatalf("%s is listed as another thread than it is", thread.Ref)
+		}
+		if n := len(s.Messages(thread.Ref)); n != thread.Messages {
+			t.Fatalf("%s has %d messages and says %d", thread.Ref, n, thread.Messages)
 		}
 	}
 	for _, status := range exchange.Statuses() {
@@ -160,6 +156,7 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 		e := exchange.Event{
 			Seq: int64(len(h.events) + len(events) + 1), TS: h.now, Thread: d.Thread, Type: d.Type, Actor: d.Actor, Payload: d.Payload,
 		}
+		binary.BigEndian.PutUint64(e.At[:], uint64(e.Seq))
 		fork.Apply(e)
 		events = append(events, e)
 	}
@@ -194,7 +191,7 @@ func TestEventsTellTheWholeState(t *testing.T) {
 	changes := 0
 	for seed := range int64(seeds) {
 		h := newHistory(t, seed)
-		handedOut := map[*exchange.Thread]exchange.Thread{}
+		handedOut := map[*exchange.Executor]exchange.Executor{}
 		for range 60 {
 			before := look(h.state)
 			keys := fmt.Sprint(h.keys)
@@ -207,8 +204,8 @@ func TestEventsTellTheWholeState(t *testing.T) {
 			if keys == fmt.Sprint(h.keys) && h.Intn(4) == 0 {
 				continue // the position was lost: the batch is dropped
 			}
-			for _, thread := range h.state.Threads(exchange.Filter{Limit: 5}) {
-				handedOut[thread] = copyThread(thread)
+			for _, e := range h.state.Executors() {
+				handedOut[e] = copyExecutor(e)
 			}
 			for _, e := range events {
 				h.state.Apply(e)
@@ -218,9 +215,9 @@ func TestEventsTellTheWholeState(t *testing.T) {
 				t.Fatalf("seed %d: the state is not what its fork showed", seed)
 			}
 		}
-		for thread, then := range handedOut {
-			if !reflect.DeepEqual(copyThread(thread), then) {
-				t.Fatalf("seed %d: %s was changed after it was handed out", seed, then.Ref)
+		for e, then := range handedOut {
+			if !reflect.DeepEqual(copyExecutor(e), then) {
+				t.Fatalf("seed %d: %s was changed after it was handed out", seed, then.ID)
 			}
 		}
 		checkLists(t, h.state)

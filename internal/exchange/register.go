@@ -3,6 +3,7 @@ package exchange
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -78,7 +79,7 @@ func (s *State) applyRegistered(e Event) {
 	if e.Actor == "" {
 		return
 	}
-	executor := Executor{ID: e.Actor, CreatedAt: e.TS}
+	executor := Executor{ID: strings.Clone(e.Actor), CreatedAt: e.TS}
 	if before, known := s.Executor(e.Actor); known {
 		executor = *before
 	}

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -40,6 +41,31 @@ type script struct {
 	state *exchange.State
 	seq   int64
 	now   time.Time
+	log   log
+}
+
+// log holds events by where they are, as the log does for the rules.
+type log struct{ events []exchange.Event }
+
+// keep gives an event its place.
+func (l *log) keep(e exchange.Event) exchange.Event {
+	binary.BigEndian.PutUint64(e.At[:], uint64(len(l.events)))
+	binary.BigEndian.PutUint64(e.At[16:], ^uint64(len(l.events)))
+	l.events = append(l.events, e)
+	return e
+}
+
+func (l *log) at(at exchange.At) exchange.Event {
+	return l.events[binary.BigEndian.Uint64(at[:])]
+}
+
+// messages returns what was said about a thread.
+func (l *log) messages(s *exchange.State, ref string) []exchange.Message {
+	var all []exchange.Message
+	for _, at := range s.Messages(ref) {
+		all = append(all, exchange.MessageOf(l.at(at)))
+	}
+	return all
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -64,7 +90,7 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) string {
 		if !ok {
 			return "none"
 		}
-		return printThread(thread)
+		return printThread(thread, s.log.messages(s.state, thread.Ref))
 	case "list":
 		var f exchange.Filter
 		d.MaybeScanArgs(t, "status", &f.Status)
@@ -161,9 +187,9 @@ func (s *script) decide(c exchange.Command) string {
 	var b strings.Builder
 	for _, e := range events {
 		s.seq++
-		s.state.Apply(exchange.Event{
+		s.state.Apply(s.log.keep(exchange.Event{
 			ID: fmt.Sprint(s.seq), Seq: s.seq, TS: s.now, Thread: e.Thread, Type: e.Type, Actor: e.Actor, Payload: e.Payload,
-		})
+		}))
 		fmt.Fprintf(&b, "%s %s %s %s\n", e.Type, orDash(e.Thread), e.Actor, e.Payload)
 	}
 	if len(events) == 0 {
@@ -195,7 +221,7 @@ func (s *script) apply(t *testing.T, input string) string {
 		}
 		s.seq = max(s.seq, e.Seq)
 		s.now = e.TS
-		s.state.Apply(exchange.Event{ID: e.ID, Seq: e.Seq, TS: e.TS, Thread: e.ThreadRef, Type: e.EventType, Actor: e.ActorID, Payload: e.Payload})
+		s.state.Apply(s.log.keep(exchange.Event{ID: e.ID, Seq: e.Seq, TS: e.TS, Thread: e.ThreadRef, Type: e.EventType, Actor: e.ActorID, Payload: e.Payload}))
 	}
 	if typ := s.state.ReadOnly(); typ != "" {
 		return "read-only since " + typ
@@ -203,17 +229,17 @@ func (s *script) apply(t *testing.T, input string) string {
 	return ""
 }
 
-func printThread(t *exchange.Thread) string {
+func printThread(t exchange.Thread, messages []exchange.Message) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, printLine(t))
 	fmt.Fprintf(&b, "created=%s seq=%d status_by=%s\n", stamp(t.CreatedAt), t.Seq, orDash(t.StatusBy))
-	for _, m := range t.Messages {
+	for _, m := range messages {
 		fmt.Fprintf(&b, "  %s %s %s\n", stamp(m.TS), orDash(m.From), m.Mess)
 	}
 	return b.String()
 }
 
-func printLine(t *exchange.Thread) string {
+func printLine(t exchange.Thread) string {
 	return fmt.Sprintf("%s %s %q requestor=%s executor=%s priority=%s updated=%s",
 		t.Ref, t.Status, t.Intent, orDash(t.Requestor), orDash(t.Executor), t.Priority, stamp(t.UpdatedAt))
 }

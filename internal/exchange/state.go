@@ -1,231 +1,131 @@
 package exchange
 
-import (
-	"crypto/subtle"
-	"encoding/json"
-	"slices"
-	"time"
-)
-
-// Thread is a request and all that was said about it. A *Thread handed out by a State is never
-// changed afterwards.
-type Thread struct {
-	Ref       string
-	Status    string // one of the Status constants; any text in data of the original server
-	StatusBy  string // who set Status; the requestor of a new thread
-	Intent    string
-	Requestor string
-	Executor  string // "" while nobody has claimed
-	Priority  string
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	Seq       int64 // of the last event that changed it; breaks ties of UpdatedAt
-	Messages  []Message
-}
-
-// Message is one entry of a thread.
-type Message struct {
-	From string
-	TS   time.Time
-	Mess json.RawMessage // a JSON list of blocks, exactly as sent
-}
-
-// Executor is one who may post and do requests. A *Executor handed out by a State is never changed
-// afterwards.
-type Executor struct {
-	ID           string
-	DisplayName  string
-	Capabilities []string
-	KeyHash      string // "" for one of the original server whose profile is gone: no key opens it
-	CreatedAt    time.Time
-}
-
-// Filter selects threads for a list.
-type Filter struct {
-	Status string // "" for all; any accepted spelling
-	Limit  int    // 0 for all
-}
+import "time"
 
 // State is everything that an exchange's events say. It is not safe for concurrent use: Apply must
-// not run beside anything else.
+// not run beside anything else but the use of what Freeze returned.
 //
 // A fork holds only what was changed in it, and finds the rest in its base.
 type State struct {
-	base *State // nil but in a fork
-
-	threads  map[string]*node // by ref
-	recent   order
-	byStatus map[string]*order // no empty ones, since old data may hold any number of statuses
-
-	executors  map[string]*Executor
-	registered []string          // ids, in the order of registration
-	keys       map[string]string // key hash → executor id; an entry counts while that executor has that hash
-	lastEvent  map[string]time.Time
-
+	base     *State  // nil but in a fork
+	table    *table  // nil in a fork
+	changed  overlay // empty but in a fork
+	register register
 	readOnly string
 }
 
 // New returns the state before any event.
-func New() *State {
-	return &State{
-		threads:   map[string]*node{},
-		recent:    order{links: allLinks},
-		byStatus:  map[string]*order{},
-		executors: map[string]*Executor{},
-		keys:      map[string]string{},
-		lastEvent: map[string]time.Time{},
-	}
-}
-
-// Fork returns a state that starts as s and can be changed without changing s, at a cost that does
-// not depend on the size of s. s must not change while the fork is in use.
-func (s *State) Fork() *State {
-	f := New()
-	f.base = s
-	f.readOnly = s.readOnly
-	return f
-}
+func New() *State { return &State{table: newTable()} }
 
 // ReadOnly returns the first event type that this version does not know, or "".
 func (s *State) ReadOnly() string { return s.readOnly }
 
+// Len returns the number of threads. s must not be a fork.
+func (s *State) Len() int { return int(s.table.slots.len()) }
+
 // Thread returns the thread with that ref.
-func (s *State) Thread(ref string) (*Thread, bool) {
-	for ; s != nil; s = s.base {
-		if n, ok := s.threads[ref]; ok {
-			return n.thread, true
+func (s *State) Thread(ref string) (Thread, bool) {
+	for ; s.base != nil; s = s.base {
+		if t, ok := s.changed.thread(ref); ok {
+			return t, true
 		}
 	}
-	return nil, false
+	number, _ := s.table.find(ref)
+	if number == 0 {
+		return Thread{}, false
+	}
+	return s.table.thread(number), true
 }
 
 // Threads returns threads, the last updated first. Cost: the threads returned (and in a fork, those
 // changed in it).
-func (s *State) Threads(f Filter) []*Thread {
-	list := []*Thread{}
-	s.each(canonical(f.Status), func(t *Thread) bool {
+func (s *State) Threads(f Filter) []Thread {
+	list := make([]Thread, 0, min(max(f.Limit, 0), mostRoom))
+	s.each(canonical(f.Status), func(t Thread) bool {
 		list = append(list, t)
 		return len(list) != f.Limit
 	})
 	return list
 }
 
+// mostRoom is for how many threads room is made at once, since there may be fewer than the limit.
+const mostRoom = 128
+
 // each yields the threads of a status ("" for all) in the order of lists, until yield returns false.
 // What a fork changed is newer than all of its base.
-func (s *State) each(status string, yield func(*Thread) bool) bool {
-	o := &s.recent
-	if status != "" {
-		o = s.byStatus[status]
-	}
-	if o != nil {
-		for n := o.newest; n != nil; n = o.links(n).older {
-			if !yield(n.thread) {
-				return false
-			}
-		}
-	}
+func (s *State) each(status string, yield func(Thread) bool) bool {
 	if s.base == nil {
-		return true
+		return s.table.each(status, yield)
 	}
-	return s.base.each(status, func(t *Thread) bool {
-		if _, changed := s.threads[t.Ref]; changed {
-			return true
-		}
-		return yield(t)
+	return s.changed.each(status, yield) && s.base.each(status, func(t Thread) bool {
+		return s.changed.has(t.Ref) || yield(t)
 	})
 }
 
-// put makes t the newest thread.
+func (t *table) each(status string, yield func(Thread) bool) bool {
+	list, number := ofAll, t.recent.newest
+	if status != "" {
+		list, number = ofStatus, t.byStatus[t.names.numbers[status]].newest
+	}
+	for number != 0 {
+		older := t.slots.at(number).links[list].older
+		if !yield(t.thread(number)) {
+			return false
+		}
+		number = older
+	}
+	return true
+}
+
+// Messages returns where the log has the messages of a thread, the oldest first.
+func (s *State) Messages(ref string) []At {
+	if s.base != nil {
+		return append(s.base.Messages(ref), s.changed.said[ref]...)
+	}
+	number, _ := s.table.find(ref)
+	return s.table.said(number)
+}
+
+// put makes t the newest thread. Its messages stay as they are.
 func (s *State) put(t *Thread) {
-	n, ok := s.threads[t.Ref]
-	if ok {
-		s.recent.remove(n)
-		if o := s.byStatus[n.thread.Status]; o.newest == n && n.byStatus.older == nil {
-			delete(s.byStatus, n.thread.Status)
-		} else {
-			o.remove(n)
-		}
+	if s.base != nil {
+		s.changed.put(*t)
 	} else {
-		n = &node{}
-		s.threads[t.Ref] = n
+		s.table.put(t)
 	}
-	n.thread = t
-	n.byStatus = link{}
-	s.recent.pushFront(n)
-	o, ok := s.byStatus[t.Status]
-	if !ok {
-		o = &order{links: statusLinks}
-		s.byStatus[t.Status] = o
-	}
-	o.pushFront(n)
 }
 
-// Executor returns the executor with that id.
-func (s *State) Executor(id string) (*Executor, bool) {
-	for ; s != nil; s = s.base {
-		if e, ok := s.executors[id]; ok {
-			return e, true
-		}
-	}
-	return nil, false
-}
-
-// ExecutorByKeyHash returns whose API key has that hash.
-func (s *State) ExecutorByKeyHash(hash string) (*Executor, bool) {
-	for level := s; level != nil; level = level.base {
-		if id, ok := level.keys[hash]; ok {
-			// The entry of a base is out of date where a fork gave its executor another key.
-			if e, ok := s.Executor(id); ok && e.hasKey(hash) {
-				return e, true
-			}
-		}
-	}
-	return nil, false
-}
-
-func (e *Executor) hasKey(hash string) bool {
-	return hash != "" && subtle.ConstantTimeCompare([]byte(hash), []byte(e.KeyHash)) == 1
-}
-
-// Executors returns all executors, in the order of their registration.
-func (s *State) Executors() []*Executor {
-	list := []*Executor{}
-	for _, id := range s.ids() {
-		e, _ := s.Executor(id)
-		list = append(list, e)
-	}
-	return list
-}
-
-func (s *State) ids() []string {
-	if s.base == nil {
-		return s.registered
-	}
-	return slices.Concat(s.base.ids(), s.registered)
-}
-
-// putExecutor replaces an executor, or adds it as the last registered.
-func (s *State) putExecutor(e *Executor) {
-	before, known := s.Executor(e.ID)
-	if !known {
-		s.registered = append(s.registered, e.ID)
-	} else if before.KeyHash != e.KeyHash && s.keys[before.KeyHash] == e.ID {
-		delete(s.keys, before.KeyHash)
-	}
-	s.executors[e.ID] = e
-	// Two profiles of the original server may hold one hash (a copied file): it stays the first one's.
-	if _, taken := s.ExecutorByKeyHash(e.KeyHash); !taken && e.KeyHash != "" {
-		s.keys[e.KeyHash] = e.ID
+// putMessage does the same, with one more message.
+func (s *State) putMessage(t *Thread, at At) {
+	if s.base != nil {
+		t.Messages++
+		s.changed.put(*t)
+		s.changed.say(t.Ref, at)
+	} else {
+		s.table.say(s.table.put(t), at)
 	}
 }
 
 // LastEvent returns the time of the last event that the actor caused; zero for none. Notes do not
 // count.
 func (s *State) LastEvent(actor string) time.Time {
-	for ; s != nil; s = s.base {
-		if ts, ok := s.lastEvent[actor]; ok {
+	for ; s.base != nil; s = s.base {
+		if ts, ok := s.changed.seen[actor]; ok {
 			return ts
 		}
 	}
+	n := &s.table.names
+	if ms := n.seen[n.numbers[actor]]; ms != never {
+		return fromMillis(ms)
+	}
 	return time.Time{}
+}
+
+func (s *State) see(actor string, ts time.Time) {
+	if s.base != nil {
+		s.changed.see(actor, ts)
+	} else {
+		n := &s.table.names
+		n.seen[n.number(actor)] = ts.UnixMilli()
+	}
 }

@@ -43,7 +43,7 @@ func (c *Update) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 	if !ok {
 		return nil, refuse(CodeThreadNotFound, "Thread not found")
 	}
-	target, refusal := c.target(t, status, blocks)
+	target, refusal := c.target(&t, status, blocks)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -53,12 +53,12 @@ func (c *Update) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 			return nil, refusal
 		}
 	}
-	return c.events(t, steps, status, blocks)
+	return c.events(&t, steps, status, blocks)
 }
 
 // target is the status that the PATCH as a whole asks for: the body's, else that of a status block,
 // else cancelled for a cancel block of the requestor; "" for none. They may not contradict each other.
-func (c *Update) target(t *Thread, status string, blocks said) (string, *Error) {
+func (c *Update) target(t *Thread, status string, blocks spoken) (string, *Error) {
 	asked := status
 	if asked == "" {
 		asked = blocks.status
@@ -76,7 +76,7 @@ func (c *Update) target(t *Thread, status string, blocks said) (string, *Error) 
 	return asked, nil
 }
 
-func (c *Update) events(t *Thread, steps []step, status string, blocks said) ([]Draft, *Error) {
+func (c *Update) events(t *Thread, steps []step, status string, blocks spoken) ([]Draft, *Error) {
 	note := c.Message
 	if note == "" {
 		note = blocks.message
@@ -115,7 +115,7 @@ func (c *Update) events(t *Thread, steps []step, status string, blocks said) ([]
 
 // message is the message as it is stored: as sent, with a status block in front where the body names
 // a status and no block does.
-func (c *Update) message(status string, blocks said) ([]json.RawMessage, *Error) {
+func (c *Update) message(status string, blocks spoken) ([]json.RawMessage, *Error) {
 	if status == "" || blocks.status != "" {
 		return c.Mess, nil
 	}
@@ -130,8 +130,8 @@ func (c *Update) message(status string, blocks said) ([]json.RawMessage, *Error)
 
 // applyStatus folds status_changed.
 func (s *State) applyStatus(e Event) {
-	t := s.change(e)
-	if t == nil {
+	t, ok := s.change(e)
+	if !ok {
 		return
 	}
 	p := object[struct {
@@ -143,10 +143,10 @@ func (s *State) applyStatus(e Event) {
 		status = StatusPending
 	}
 	if status != "" {
-		t.Executor = holder(t, e, status, p.ExecutorID)
+		t.Executor = holder(&t, e, status, p.ExecutorID)
 		t.Status, t.StatusBy = status, e.Actor
 	}
-	s.put(t)
+	s.put(&t)
 }
 
 // holder is who holds the thread after a status_changed event. This server's events say it. Those of
@@ -168,25 +168,9 @@ func holder(t *Thread, e Event, status string, named json.RawMessage) string {
 	return t.Executor
 }
 
-// applyMessage folds message_added. What is no list of blocks becomes a list of one.
+// applyMessage folds message_added. What it says stays in the log (MessageOf).
 func (s *State) applyMessage(e Event) {
-	t := s.change(e)
-	if t == nil {
-		return
+	if t, ok := s.change(e); ok {
+		s.putMessage(&t, e.At)
 	}
-	p := object[struct {
-		Mess json.RawMessage `json:"mess"`
-	}](e.Payload)
-	t.Messages = append(t.Messages, Message{From: e.Actor, TS: e.TS, Mess: list(p.Mess)})
-	s.put(t)
-}
-
-func list(mess json.RawMessage) json.RawMessage {
-	switch {
-	case len(mess) == 0 || string(mess) == "null":
-		return json.RawMessage("[]")
-	case mess[0] != '[':
-		return slices.Concat(json.RawMessage("["), mess, json.RawMessage("]"))
-	}
-	return mess
 }

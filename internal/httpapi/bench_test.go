@@ -43,7 +43,7 @@ func BenchmarkBody(b *testing.B) {
 }
 
 func BenchmarkList(b *testing.B) {
-	threads := slices.Repeat([]*exchange.Thread{someThread("2026-02-01-XY1Z")}, 100)
+	threads := slices.Repeat([]exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, 100)
 	b.Run("appended", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -88,14 +88,20 @@ func errTooLarge() error {
 	return &exchange.Error{Code: exchange.CodeTooLarge, Message: "The body is larger than " + strconv.Itoa(maxBody>>20) + " MiB"}
 }
 
+func errNoRoom() error {
+	return &exchange.Error{Code: exchange.CodeOverloaded, Message: "Too many large requests are being read; try again shortly"}
+}
+
 // readBody reads all of a body. Memory grows with what has arrived, at most four times of it, not with
-// what was announced.
-func readBody(r *http.Request) ([]byte, error) {
+// what was announced. What is more than freeBody takes of the room that all requests share, until the
+// request ends.
+func (g *gate) readBody(r *http.Request) ([]byte, error) {
+	c := callOf(r.Context())
 	expected := maxBody
 	if r.ContentLength >= 0 {
 		expected = int(r.ContentLength)
 	}
-	buf := make([]byte, 0, min(expected, 64<<10)+512)
+	buf := make([]byte, 0, min(expected, freeBody)+512)
 	for {
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -109,7 +115,12 @@ func readBody(r *http.Request) ([]byte, error) {
 		case err != nil:
 			return nil, &exchange.Error{Code: exchange.CodeInvalid, Message: "body: broke off before its end", Err: err}
 		case len(buf) == cap(buf):
-			buf = slices.Grow(buf, min(3*len(buf), max(expected-len(buf), 0)+512))
+			more := min(3*len(buf), max(expected-len(buf), 0)+512)
+			if !g.room.TryAcquire(int64(more)) {
+				return nil, errNoRoom()
+			}
+			c.giveBack = append(c.giveBack, func() { g.room.Release(int64(more)) })
+			buf = slices.Grow(buf, more)
 		}
 	}
 }

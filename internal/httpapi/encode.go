@@ -43,7 +43,7 @@ func (d document) VisitListExecutorsResponse(w http.ResponseWriter) error {
 }
 
 // threadAnswer is a thread with its messages.
-type threadAnswer struct{ *exchange.Thread }
+type threadAnswer struct{ *engine.Thread }
 
 // summarySize is about what a ThreadSummary takes.
 const summarySize = 320
@@ -63,7 +63,7 @@ func (t threadAnswer) pieces() [][]byte {
 		size += summarySize + min(len(m.Mess), inlineBlocks)
 	}
 	text := append(make([]byte, 0, size), `{"thread":{`...)
-	text = append(appendSummary(text, t.Thread), `,"messages":[`...)
+	text = append(appendSummary(text, &t.Thread.Thread), `,"messages":[`...)
 	for i, m := range t.Messages {
 		if i > 0 {
 			text = append(text, ',')
@@ -85,13 +85,13 @@ func (t threadAnswer) pieces() [][]byte {
 	return append(pieces, append(text, "]}}\n"...))
 }
 
-func appendThreads(dst []byte, threads []*exchange.Thread) []byte {
+func appendThreads(dst []byte, threads []exchange.Thread) []byte {
 	dst = append(slices.Grow(dst, len(threads)*summarySize), `{"threads":[`...)
-	for i, t := range threads {
+	for i := range threads {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendSummary(append(dst, '{'), t), '}')
+		dst = append(appendSummary(append(dst, '{'), &threads[i]), '}')
 	}
 	return append(dst, "]}\n"...)
 }

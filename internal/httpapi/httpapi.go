@@ -22,8 +22,8 @@ type Exchange interface {
 	Register(ctx context.Context, exchangeID string, r engine.Registration) (apiKey string, err error)
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
-	Thread(ctx context.Context, c engine.Caller, ref string) (*exchange.Thread, error)
-	Threads(ctx context.Context, c engine.Caller, f exchange.Filter) ([]*exchange.Thread, error)
+	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
+	Threads(ctx context.Context, c engine.Caller, f exchange.Filter) ([]exchange.Thread, error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
 	Ready(ctx context.Context) error

@@ -23,6 +23,8 @@ type call struct {
 	logger *slog.Logger
 	caller engine.Caller
 	answer *answer
+
+	giveBack []func() // what was taken of what requests share, to be given back at the end
 }
 
 type callKey struct{}
@@ -143,6 +145,9 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 // finish ends the answer and writes the access log. It logs the path without its query and no header.
 func (c *call) finish(r *http.Request, begun time.Time) {
 	c.answer.finish()
+	for _, f := range c.giveBack {
+		f()
+	}
 	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),

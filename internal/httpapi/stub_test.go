@@ -48,12 +48,12 @@ func (w willing) Update(ctx context.Context, _ engine.Caller, cmd *exchange.Upda
 	return w.do(ctx)
 }
 
-func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*exchange.Thread, error) {
+func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*engine.Thread, error) {
 	return someThread(ref), w.do(ctx)
 }
 
-func (w willing) Threads(ctx context.Context, _ engine.Caller, _ exchange.Filter) ([]*exchange.Thread, error) {
-	return []*exchange.Thread{someThread("2026-02-01-XY1Z")}, w.do(ctx)
+func (w willing) Threads(ctx context.Context, _ engine.Caller, _ exchange.Filter) ([]exchange.Thread, error) {
+	return []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, w.do(ctx)
 }
 
 func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {
@@ -68,10 +68,12 @@ func (w willing) Ready(ctx context.Context) error { return w.do(ctx) }
 
 var someTime = time.Date(2026, 2, 1, 23, 0, 0, 5_000_000, time.FixedZone("", 3600))
 
-func someThread(ref string) *exchange.Thread {
-	return &exchange.Thread{
-		Ref: ref, Status: "pending", Intent: "Check <b>the door</b>", Requestor: "agent", Priority: "normal",
-		CreatedAt: someTime, UpdatedAt: someTime,
+func someThread(ref string) *engine.Thread {
+	return &engine.Thread{
+		Thread: exchange.Thread{
+			Ref: ref, Status: "pending", Intent: "Check <b>the door</b>", Requestor: "agent", Priority: "normal",
+			CreatedAt: someTime, UpdatedAt: someTime,
+		},
 		Messages: []exchange.Message{{From: "agent", TS: someTime, Mess: []byte(`[{"request":{"intent":"Check the door","n":2.50}}]`)}},
 	}
 }

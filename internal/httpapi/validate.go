@@ -11,6 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
@@ -20,6 +21,7 @@ import (
 type gate struct {
 	exchange   Exchange
 	router     *chi.Mux
+	room       *semaphore.Weighted              // bytes of large bodies in memory
 	operations map[string]map[string]*operation // by chi's pattern, which is the contract's path, and by method
 }
 
@@ -35,7 +37,7 @@ type operation struct {
 }
 
 func newGate(doc *openapi3.T, e Exchange, router *chi.Mux) *gate {
-	g := &gate{exchange: e, router: router, operations: map[string]map[string]*operation{}}
+	g := &gate{exchange: e, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{}}
 	for path, item := range doc.Paths.Map() {
 		g.operations[path] = map[string]*operation{}
 		for method, op := range item.Operations() {
@@ -111,7 +113,7 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 			return err
 		}
 		var err error
-		if text, err = readBody(r); err != nil {
+		if text, err = g.readBody(r); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,27 @@ func testSiblings(t *testing.T, s Store) {
 	}
 }
 
+// testListAfter: a listing that need not show what is known shows all the rest, in order, at every size of
+// page, whether the key it begins behind exists or not.
+func testListAfter(t *testing.T, s Store) {
+	for _, k := range siblings {
+		mustCreate(t, s, k, "x")
+	}
+	for _, prefix := range []string{"events/exchange=home/", "events/", "executors/exchange=home-2/"} {
+		all := collapse(prefix, "")
+		for _, after := range append(all, prefix, all[0]+"a", "events/exchange=home/2026/02/01/", "events/exchange=home/2026/02/01/dd", "a", "z") {
+			want := slices.DeleteFunc(slices.Clone(all), func(k string) bool { return k <= after })
+			for _, page := range []int{1, 2, 1000} {
+				got, err := keysOf(t.Context(), s, s.ListAfter(prefix, after), page)
+				behind := slices.DeleteFunc(slices.Clone(got), func(k string) bool { return k <= after })
+				if err != nil || !slices.Equal(behind, want) {
+					t.Errorf("prefix %q after %q, pages of %d:\ngot  %q\nwant %q\n%v", prefix, after, page, got, want, err)
+				}
+			}
+		}
+	}
+}
+
 func collapse(prefix, delimiter string) []string {
 	var want []string
 	for _, k := range siblings {

@@ -12,6 +12,7 @@ import (
 // Store is what a storage type must be; *bucket.Store is one.
 type Store interface {
 	Bucket() *blob.Bucket
+	ListAfter(prefix, key string) *blob.ListOptions
 	Exists(err error) bool
 	NoSuchKey(err error) bool
 	Changed(err error) bool
@@ -65,6 +66,7 @@ func Run(t *testing.T, open Maker, o Options) {
 	t.Run("BigObject", func(t *testing.T) { testBigObject(t, open(t)) })
 	t.Run("Siblings", func(t *testing.T) { testSiblings(t, open(t)) })
 	t.Run("LongListing", func(t *testing.T) { testLongListing(t, open(t), o) })
+	t.Run("ListAfter", func(t *testing.T) { testListAfter(t, open(t)) })
 	t.Run("Settle", func(t *testing.T) { testSettle(t, open(t)) })
 	t.Run("Clock", func(t *testing.T) { testClock(t, open(t)) })
 }

@@ -22,8 +22,15 @@ const defaultPage = 10_000
 // it touches. Empty folders are not objects and make no "directory".
 func (d *Dir) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 	const op = "list"
+	after := afterKey(o.PageToken)
 	if o.BeforeList != nil {
-		if err := o.BeforeList(func(any) bool { return false }); err != nil {
+		if err := o.BeforeList(func(i any) bool {
+			p, ok := i.(**afterKey)
+			if ok {
+				*p = &after
+			}
+			return ok
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -33,7 +40,7 @@ func (d *Dir) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.Lis
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{dir: d, ctx: ctx, prefix: o.Prefix, delimiter: o.Delimiter, after: string(o.PageToken), size: o.PageSize}
+	l := &listing{dir: d, ctx: ctx, prefix: o.Prefix, delimiter: o.Delimiter, after: string(after), size: o.PageSize}
 	if l.size <= 0 {
 		l.size = defaultPage
 	}
@@ -54,6 +61,21 @@ func (d *Dir) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.Lis
 	}
 	return page, nil
 }
+
+// After returns a BeforeList that makes a listing begin behind a key. A later page begins where the one before
+// ended.
+func After(key string) func(as func(any) bool) error {
+	return func(as func(any) bool) error {
+		var after *afterKey
+		if as(&after) {
+			*after = max(*after, afterKey(key))
+		}
+		return nil
+	}
+}
+
+// afterKey is what a BeforeList can have of a listing: the key it begins behind.
+type afterKey string
 
 // errFull ends a walk whose page is full and that has seen one more key.
 var errFull = errors.New("the page is full")

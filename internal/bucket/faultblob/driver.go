@@ -69,11 +69,23 @@ func (d driverBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*dr
 	if f := d.s.fault(ctx, Op{Kind: List, Key: o.Prefix}); f != None {
 		return nil, f.readError()
 	}
+	after := string(o.PageToken)
+	if o.BeforeList != nil {
+		if err := o.BeforeList(func(i any) bool {
+			p, ok := i.(**string)
+			if ok {
+				*p = &after
+			}
+			return ok
+		}); err != nil {
+			return nil, err
+		}
+	}
 	n := o.PageSize
 	if n == 0 {
 		n = 1000
 	}
-	entries, next := d.s.bucket.page(o.Prefix, o.Delimiter, string(o.PageToken), n)
+	entries, next := d.s.bucket.page(o.Prefix, o.Delimiter, after, n)
 	page := &driver.ListPage{}
 	for _, e := range entries {
 		page.Objects = append(page.Objects, &driver.ListObject{Key: e.key, ModTime: e.mod, Size: e.size, IsDir: e.folder})

@@ -160,6 +160,17 @@ func (s *Store) write(ctx context.Context, op Op, do func() error) error {
 // Bucket returns the view as a portable bucket.
 func (s *Store) Bucket() *blob.Bucket { return s.portal }
 
+// ListAfter returns options for a listing of the keys of a prefix behind the one given.
+func (s *Store) ListAfter(prefix, key string) *blob.ListOptions {
+	return &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
+		var after *string
+		if as(&after) {
+			*after = max(*after, key)
+		}
+		return nil
+	}}
+}
+
 func (s *Store) is(err, target error) bool {
 	var own error
 	return errors.Is(err, target) || s.portal.ErrorAs(err, &own) && errors.Is(own, target)

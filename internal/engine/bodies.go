@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+const (
+	// maxBodies bounds the bytes of messages that are kept for the next reader, of all exchanges together;
+	// maxThreadBodies those of one thread, so that a long one does not push out everything else. What is
+	// not kept costs a reader one ranged read of the log.
+	maxBodies       = 64 << 20
+	maxThreadBodies = 4 << 20
+	// maxReading bounds the bytes of messages that are read from the log for calls in progress. A thread
+	// longer than that is read alone.
+	maxReading = 256 << 20
+	// messageOverhead and threadOverhead are about what one takes in memory besides its text.
+	messageOverhead = 96
+	threadOverhead  = 256
+)
+
+// bodies keeps the messages of the threads that were written or read last. The state holds summaries
+// only (storage rule 15), and the log all of it, so anything may be dropped at any time.
+//
+// Messages are only ever added to a thread. So what is kept of one is a beginning of its messages, never
+// out of date, and it belongs to the thread's name, whether or not its exchange is open.
+type bodies struct {
+	max int
+
+	mu      sync.Mutex
+	size    int
+	threads map[threadName]*list.Element // of *kept
+	recent  list.List                    // the last used in front
+}
+
+type threadName struct{ exchange, ref string }
+
+// kept is the beginning of a thread's messages. Readers hold parts of the list, so nothing in it is
+// changed; it only grows behind them.
+type kept struct {
+	name     threadName
+	messages []exchange.Message
+	size     int
+}
+
+// bodiesLimit is maxBodies, or an eighth of the memory that GOMEMLIMIT leaves the process: a cache must not
+// be what makes the garbage collector work without end.
+func bodiesLimit() int { return int(min(maxBodies, debug.SetMemoryLimit(-1)/8)) }
+
+func newBodies(limit int) *bodies {
+	return &bodies{max: limit, threads: map[threadName]*list.Element{}}
+}
+
+// beginning returns at most n of a thread's messages, from the first on.
+func (b *bodies) beginning(name threadName, n int) []exchange.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, ok := b.threads[name]
+	if !ok {
+		return nil
+	}
+	b.recent.MoveToFront(at)
+	known := at.Value.(*kept).messages
+	n = min(n, len(known))
+	return known[:n:n]
+}
+
+// keep takes a thread's messages from the first on.
+func (b *bodies) keep(name threadName, messages []exchange.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at, ok := b.threads[name]; ok && len(at.Value.(*kept).messages) >= len(messages) {
+		return // someone else has read it too, or written to it
+	}
+	b.put(name, messages)
+}
+
+// add takes message number n (from 1) of a thread, if all before it are there.
+func (b *bodies) add(name threadName, n int, m exchange.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var known []exchange.Message
+	if at, ok := b.threads[name]; ok {
+		known = at.Value.(*kept).messages
+	}
+	if len(known) == n-1 && len(m.Mess) <= maxThreadBodies {
+		m.Mess = slices.Clone(m.Mess) // what it is a part of is the whole commit
+		b.put(name, append(known, m))
+	}
+}
+
+// put replaces what is kept of a thread, and drops what was not used for longest. b.mu must be held.
+func (b *bodies) put(name threadName, messages []exchange.Message) {
+	k := &kept{name: name, messages: messages, size: threadOverhead}
+	for _, m := range messages {
+		k.size += messageOverhead + len(m.From) + len(m.Mess)
+	}
+	if at, ok := b.threads[name]; ok {
+		b.drop(at)
+	}
+	if k.size > min(maxThreadBodies, b.max) {
+		return
+	}
+	b.threads[name] = b.recent.PushFront(k)
+	b.size += k.size
+	for b.size > b.max {
+		b.drop(b.recent.Back())
+	}
+}
+
+func (b *bodies) drop(at *list.Element) {
+	k := b.recent.Remove(at).(*kept)
+	delete(b.threads, k.name)
+	b.size -= k.size
+}
+
+// messageOf returns what a message_added event of the log says.
+func messageOf(e eventlog.Event) exchange.Message { return exchange.MessageOf(exchange.Event(e)) }
+
+// fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
+// the head: where a message stands is known from having applied it.
+func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
+	e := x.engine
+	soon, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	size := min(eventlog.Size(cold), maxReading)
+	if err := e.reading.Acquire(soon, size); err != nil {
+		if ctx.Err() != nil {
+			return nil, e.unreadable(ctx, ctx.Err())
+		}
+		return nil, refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	}
+	context.AfterFunc(ctx, func() { e.reading.Release(size) })
+	events, err := x.log.Fetch(soon, cold)
+	if errors.Is(err, eventlog.ErrDamaged) {
+		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
+	}
+	if err != nil {
+		return nil, e.unreadable(ctx, err)
+	}
+	messages := beginning
+	for _, ev := range events {
+		m := messageOf(ev)
+		if len(m.Mess) < maxThreadBodies {
+			m.Mess = slices.Clone(m.Mess) // what it is a part of may be long
+		}
+		messages = append(messages, m)
+	}
+	e.bodies.keep(threadName{x.id, ref}, messages)
+	return messages, nil
+}

@@ -1,0 +1,185 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// ErrDamaged: the store no longer holds an event that was in the log.
+var ErrDamaged = errors.New("an event of the log is missing or damaged")
+
+// Size returns how many bytes of the log the events at those positions take.
+func Size(at []At) int64 {
+	size := int64(0)
+	for _, a := range at {
+		size += int64(positionOf(a).length)
+	}
+	return size
+}
+
+// span is a part of one object that holds some of the events asked for.
+type span struct {
+	key        string
+	start, end int64
+	wanted     []int // indexes into what was asked for
+}
+
+// Fetch reads single events again, by the positions that they were applied with, in that order. It costs one
+// ranged read for those that stand near each other in one object, whatever the size of the log. What it
+// reads was durable before it was applied, so it needs no check of the head. ErrUnavailable where the
+// store can't be read, ErrDamaged where it holds something else.
+func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
+	l.mu.Lock()
+	days, err := l.days, l.stopped()
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	f := fetch{l: l, days: days, at: at, events: make([]Event, len(at))}
+	readers, ctx := errgroup.WithContext(ctx)
+	readers.SetLimit(fetchReaders)
+	for _, s := range f.spans() {
+		readers.Go(func() error { return f.read(ctx, s) })
+	}
+	if err := readers.Wait(); err != nil {
+		return nil, err
+	}
+	return f.events, nil
+}
+
+type fetch struct {
+	l      *Log
+	days   []chapter
+	at     []At
+	events []Event // filled in by the readers, each at its own indexes
+}
+
+// location is an object that may hold an event, and where in it.
+type location struct {
+	key   string
+	start int64
+}
+
+// locations returns where the event may be, the likelier place first. A merge may come in between, so
+// after the second the first is worth another look; only contents tell which one counts.
+func (f *fetch) locations(p position) []location {
+	if p.base == original {
+		return []location{{f.l.originals[p.object], int64(p.offset)}}
+	}
+	c := chapterOf(f.days, p.object)
+	alone := location{positionKey(f.l.exchange, c.day, p.object), int64(p.offset)}
+	merged := location{positionKey(f.l.exchange, c.day, c.first), p.base + int64(p.offset)}
+	switch {
+	case alone == merged:
+		return []location{alone}
+	case c.closed.IsZero(), f.l.store.Now().Sub(c.closed) < likelyMerged:
+		return []location{alone, merged, alone}
+	}
+	return []location{merged, alone, merged}
+}
+
+// spans joins events that follow each other closely in their likelier places.
+func (f *fetch) spans() []span {
+	var spans []span
+	for i, at := range f.at {
+		p := positionOf(at)
+		where := f.locations(p)[0]
+		end := where.start + int64(p.length)
+		if n := len(spans) - 1; n >= 0 && spans[n].key == where.key && where.start >= spans[n].end &&
+			where.start-spans[n].end <= fetchGap && end-spans[n].start <= fetchSpan {
+			spans[n].end = end
+			spans[n].wanted = append(spans[n].wanted, i)
+			continue
+		}
+		spans = append(spans, span{key: where.key, start: where.start, end: end, wanted: []int{i}})
+	}
+	return spans
+}
+
+// read reads a span, and whatever of it is not there one by one from the other places where it can be.
+func (f *fetch) read(ctx context.Context, s span) error {
+	data, err := f.l.readRange(ctx, s.key, s.start, s.end-s.start)
+	for _, i := range s.wanted {
+		p := positionOf(f.at[i])
+		places := f.locations(p)
+		if err == nil {
+			start := places[0].start - s.start
+			if f.take(i, data[start:start+int64(p.length)]) {
+				continue
+			}
+		}
+		if err := f.search(ctx, i, p, places[1:], err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search looks for event i in places. before is why it was not found so far, nil where something else was.
+func (f *fetch) search(ctx context.Context, i int, p position, places []location, before error) error {
+	for _, where := range places {
+		data, err := f.l.readRange(ctx, where.key, where.start, int64(p.length))
+		if err == nil && f.take(i, data) {
+			return nil
+		}
+		before = err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case before == nil, errors.Is(before, errAbsent):
+		return fmt.Errorf("%w: %d bytes at %d of %s", ErrDamaged, p.length, p.offset, f.locations(p)[0].key)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, before)
+}
+
+// take decodes event i from what was found, if that is it.
+func (f *fetch) take(i int, line []byte) bool {
+	p := positionOf(f.at[i])
+	if crc32.Checksum(line, castagnoli) != p.sum {
+		return false
+	}
+	e, err := f.decode(p, line)
+	if err != nil {
+		return false // not reached: it was decoded once
+	}
+	e.At = f.at[i]
+	f.events[i] = e
+	return true
+}
+
+func (f *fetch) decode(p position, line []byte) (Event, error) {
+	if p.base != original {
+		return parseLine(line, f.l.exchange)
+	}
+	events := parseLegacy(line, f.l.exchange, f.l.originals[p.object], func(int, error) {})
+	if len(events) != 1 {
+		return Event{}, errCorrupt
+	}
+	return events[0].Event, nil
+}
+
+// readRange reads exactly those bytes of an object.
+func (l *Log) readRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, readTimeout+time.Duration(length)*time.Second/slowestRead, context.DeadlineExceeded)
+	defer cancel()
+	r, err := l.store.Bucket().NewRangeReader(ctx, key, start, length, nil)
+	if err != nil {
+		if l.store.NoSuchKey(err) {
+			return nil, errAbsent
+		}
+		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
+	}
+	defer r.Close()
+	data := make([]byte, length)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
+	}
+	return data, nil
+}

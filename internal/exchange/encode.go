@@ -1,0 +1,134 @@
+package exchange
+
+import (
+	"encoding/binary"
+	"io"
+)
+
+// Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
+// version only, so it is to be raised with every change of either.
+const Version = "1"
+
+// The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
+// ones; a text is its length and its bytes.
+//
+//	text      the event type that made the state read-only, or an empty one
+//	number    of names, but for the empty one; for each, in the order of their numbers:
+//	          text, and when it last caused an event: 0 for never, or 1 and the time
+//	number    of executors; for each, in the order of registration:
+//	          text id, text display name, number and texts of the capabilities, text key hash,
+//	          time of creation, 1 where the key hash is this executor's and 0 where it is another's or empty
+//	number    of threads; for each, from the oldest updated to the newest:
+//	          text ref, text intent, time of the update less that of the thread before, time of creation
+//	          less that of the update, seq less that of the thread before, names of status, who set it,
+//	          requestor, executor and priority, number of messages and, from the oldest, where each is
+//
+// The order of threads is that of the list of all, so that the lists are rebuilt by appending.
+
+// flushAt is how much is written at once.
+const flushAt = 64 << 10
+
+type encoder struct {
+	w   io.Writer
+	b   []byte
+	err error // the first of w
+}
+
+func (e *encoder) number(n uint64) { e.b = binary.AppendUvarint(e.b, n) }
+func (e *encoder) signed(n int64)  { e.b = binary.AppendVarint(e.b, n) }
+
+func (e *encoder) text(s string) {
+	e.number(uint64(len(s)))
+	e.b = append(e.b, s...)
+}
+
+func (e *encoder) flag(on bool) {
+	if on {
+		e.b = append(e.b, 1)
+	} else {
+		e.b = append(e.b, 0)
+	}
+}
+
+// flush writes what has been gathered, once it is worth it.
+func (e *encoder) flush(least int) {
+	if len(e.b) >= least && e.err == nil {
+		_, e.err = e.w.Write(e.b)
+		e.b = e.b[:0]
+	}
+}
+
+// Encode writes the whole state, for Decode. Equal states that came of the same events are the same
+// bytes. It returns the first error of w.
+func (f *Frozen) Encode(w io.Writer) error {
+	e := &encoder{w: w, b: make([]byte, 0, 2*flushAt)}
+	e.text(f.readOnly)
+	e.names(&f.table.names)
+	e.executors(&f.register)
+	e.threads(f.table)
+	e.flush(0)
+	return e.err
+}
+
+func (e *encoder) names(n *names) {
+	e.number(uint64(len(n.list) - 1))
+	for i, name := range n.list[1:] {
+		e.text(name)
+		seen := n.seen[i+1]
+		e.flag(seen != never)
+		if seen != never {
+			e.signed(seen)
+		}
+		e.flush(flushAt)
+	}
+}
+
+func (e *encoder) executors(r *register) {
+	e.number(uint64(len(r.ids)))
+	for _, id := range r.ids {
+		x := r.executors[id]
+		e.text(x.ID)
+		e.text(x.DisplayName)
+		e.number(uint64(len(x.Capabilities)))
+		for _, c := range x.Capabilities {
+			e.text(c)
+		}
+		e.text(x.KeyHash)
+		e.signed(x.CreatedAt.UnixMilli())
+		e.flag(r.opens(x))
+		e.flush(flushAt)
+	}
+}
+
+func (e *encoder) threads(t *table) {
+	e.number(uint64(t.slots.len() - 1))
+	var updated, seq int64 // of the thread before
+	for number := t.recent.oldest; number != 0 && e.err == nil; {
+		s := t.slots.at(number)
+		e.b = append(e.b, t.texts.entry(s.text)...)
+		e.signed(s.updated - updated)
+		e.signed(s.created - s.updated)
+		e.signed(s.seq - seq)
+		for _, name := range [...]uint32{s.status, s.statusBy, s.requestor, s.executor, s.priority} {
+			e.number(uint64(name))
+		}
+		e.number(uint64(s.messages))
+		e.messages(t, s)
+		e.flush(flushAt)
+		updated, seq, number = s.updated, s.seq, s.links[ofAll].newer
+	}
+}
+
+// messages writes them from the oldest: they are linked from the last one, so they are put in from the
+// end of the room they take.
+func (e *encoder) messages(t *table, s *slot) {
+	size := int(s.messages) * len(At{})
+	start := len(e.b)
+	e.b = append(e.b, make([]byte, size)...)
+	m := s.message
+	for end := start + size; end > start; end -= len(At{}) {
+		one := t.messages.at(m)
+		copy(e.b[end-len(At{}):end], one.at[:])
+		m = one.before
+	}
+}

@@ -1,0 +1,68 @@
+package exchange
+
+import "time"
+
+// Fork returns a state that starts as s and can be changed without changing s, at a cost that does
+// not depend on the size of s. s must not change while the fork is in use.
+func (s *State) Fork() *State {
+	return &State{base: s, readOnly: s.readOnly}
+}
+
+// overlay is what a fork changed. A fork lives for a batch of commands and is small, so it holds
+// threads as they are shown. Its maps are made when they are first needed, because most forks change
+// little.
+type overlay struct {
+	places map[string]int // by ref: where in list it is
+	list   []Thread       // in the order of changes; one that was changed again has no Ref here any more
+	said   map[string][]At
+	seen   map[string]time.Time
+}
+
+func (o *overlay) thread(ref string) (Thread, bool) {
+	i, ok := o.places[ref]
+	if !ok {
+		return Thread{}, false
+	}
+	return o.list[i], true
+}
+
+func (o *overlay) has(ref string) bool {
+	_, ok := o.places[ref]
+	return ok
+}
+
+// put makes t the newest thread.
+func (o *overlay) put(t Thread) {
+	if o.places == nil {
+		o.places = map[string]int{}
+	}
+	if i, ok := o.places[t.Ref]; ok {
+		o.list[i] = Thread{}
+	}
+	o.places[t.Ref] = len(o.list)
+	o.list = append(o.list, t)
+}
+
+func (o *overlay) say(ref string, at At) {
+	if o.said == nil {
+		o.said = map[string][]At{}
+	}
+	o.said[ref] = append(o.said[ref], at)
+}
+
+func (o *overlay) see(actor string, ts time.Time) {
+	if o.seen == nil {
+		o.seen = map[string]time.Time{}
+	}
+	o.seen[actor] = ts
+}
+
+func (o *overlay) each(status string, yield func(Thread) bool) bool {
+	for i := len(o.list) - 1; i >= 0; i-- {
+		t := o.list[i]
+		if t.Ref != "" && (status == "" || t.Status == status) && !yield(t) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,297 @@
+package exchange_test
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+// model is what a state is held against: the same rules, told in the plainest way, with everything in
+// maps and nothing of how the state keeps it.
+type model struct {
+	threads   map[string]exchange.Thread
+	changed   map[string]int // when it was last changed
+	messages  map[string][]exchange.At
+	executors []exchange.Executor
+	keys      map[string]string
+	seen      map[string]time.Time
+	readOnly  string
+	events    int
+}
+
+func newModel() *model {
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+}
+
+// fact is an event before its payload is written.
+type fact struct {
+	exchange.Event
+	intent, priority, requestor string // of thread_created
+	status, executor            string // of status_changed
+	name, key                   string // of an executor
+}
+
+func (f *fact) encode() {
+	all := map[string]any{}
+	switch f.Type {
+	case exchange.ThreadCreated:
+		all = map[string]any{"intent": f.intent, "priority": f.priority, "requestor_id": f.requestor}
+	case exchange.StatusChanged:
+		all = map[string]any{"new_status": f.status, "executor_id": f.executor}
+	case exchange.MessageAdded:
+		all = map[string]any{"mess": []any{}}
+	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
+		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
+	}
+	f.Payload, _ = json.Marshal(all) // texts only
+}
+
+func (m *model) apply(f fact) {
+	m.events++
+	ts := f.TS.UTC().Truncate(time.Millisecond)
+	switch f.Type {
+	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
+		m.profile(f, ts)
+	case exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded:
+		m.change(f, ts)
+	case exchange.DayClosed:
+		return
+	default:
+		if m.readOnly == "" && f.Seq > 0 && !strings.HasPrefix(f.Type, "note_") {
+			m.readOnly = f.Type
+		}
+		return
+	}
+	if f.Actor != "" {
+		m.seen[f.Actor] = ts
+	}
+}
+
+func (m *model) profile(f fact, ts time.Time) {
+	i := slices.IndexFunc(m.executors, func(e exchange.Executor) bool { return e.ID == f.Actor })
+	if f.Actor == "" || i < 0 && f.Type == exchange.ExecutorUpdated {
+		return
+	}
+	if i < 0 {
+		i = len(m.executors)
+		m.executors = append(m.executors, exchange.Executor{ID: f.Actor, CreatedAt: ts})
+	}
+	e := &m.executors[i]
+	if f.name != "" {
+		e.DisplayName = f.name
+	}
+	if e.DisplayName == "" {
+		e.DisplayName = e.ID
+	}
+	e.Capabilities = []string{f.name, ""}
+	if f.key != "" {
+		if e.KeyHash != f.key && m.keys[e.KeyHash] == e.ID {
+			delete(m.keys, e.KeyHash)
+		}
+		e.KeyHash = f.key
+	}
+	// A hash that two have is the first one's until that one gives it up and the other is told of again.
+	if _, taken := m.keys[e.KeyHash]; !taken && e.KeyHash != "" {
+		m.keys[e.KeyHash] = e.ID
+	}
+}
+
+func (m *model) change(f fact, ts time.Time) {
+	t, known := m.threads[f.Thread]
+	if !known {
+		if f.Thread == "" || f.Seq > 0 && f.Type != exchange.ThreadCreated {
+			return
+		}
+		t = exchange.Thread{Ref: f.Thread, Status: "pending", Priority: "normal", CreatedAt: ts}
+	}
+	switch f.Type {
+	case exchange.ThreadCreated:
+		t.Intent, t.CreatedAt, t.Priority, t.Requestor = f.intent, ts, f.priority, f.requestor
+		if t.Priority == "" {
+			t.Priority = "normal"
+		}
+		if t.Requestor == "" {
+			t.Requestor = f.Actor
+		}
+		if t.StatusBy == "" {
+			t.StatusBy = t.Requestor
+		}
+	case exchange.StatusChanged:
+		m.move(&t, f)
+	case exchange.MessageAdded:
+		t.Messages++
+		m.messages[t.Ref] = append(m.messages[t.Ref], f.At)
+	}
+	t.UpdatedAt, t.Seq = ts, f.Seq
+	m.threads[t.Ref] = t
+	m.changed[t.Ref] = m.events
+}
+
+func (m *model) move(t *exchange.Thread, f fact) {
+	if f.status == "" {
+		return
+	}
+	claims := f.status != "cancelled" && f.status != "delegated" && !strings.HasPrefix(f.status, "odd") && t.Executor == ""
+	to := f.status
+	if to == "delegated" {
+		to = "pending"
+	}
+	switch {
+	case f.Seq > 0:
+		t.Executor = f.executor
+	case to == "pending":
+		t.Executor = ""
+	case to == "claimed" || claims:
+		t.Executor = f.executor
+		if f.executor == "" {
+			t.Executor = f.Actor
+		}
+	}
+	t.Status, t.StatusBy = to, f.Actor
+}
+
+// list is the list of a status, "" for all.
+func (m *model) list(status string) []exchange.Thread {
+	list := []exchange.Thread{}
+	for _, t := range m.threads {
+		if status == "" || t.Status == status {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b exchange.Thread) int { return m.changed[b.Ref] - m.changed[a.Ref] })
+	return list
+}
+
+// check holds a state against the model.
+func (m *model) check(t *testing.T, s *exchange.State) {
+	t.Helper()
+	statuses := map[string]bool{"": true, "nonsense": true, "declined": true}
+	for _, want := range m.threads {
+		if got, ok := s.Thread(want.Ref); !ok || got != want {
+			t.Fatalf("got  %+v, %v\nwant %+v", got, ok, want)
+		}
+		if got := s.Messages(want.Ref); !slices.Equal(got, m.messages[want.Ref]) {
+			t.Fatalf("messages of %s: got %x, want %x", want.Ref, got, m.messages[want.Ref])
+		}
+		statuses[want.Status] = true
+	}
+	for status := range statuses {
+		want := m.list(status)
+		if got := s.Threads(exchange.Filter{Status: status}); !slices.Equal(got, want) {
+			t.Fatalf("the list of %q is not as it should be", status)
+		}
+		if got := s.Threads(exchange.Filter{Status: status, Limit: 3}); !slices.Equal(got, want[:min(3, len(want))]) {
+			t.Fatalf("the list of three of %q is not as it should be", status)
+		}
+	}
+	if _, ok := s.Thread("2026-02-01-NONE"); ok {
+		t.Fatal("a thread that was never made is there")
+	}
+	var executors []exchange.Executor
+	for _, e := range s.Executors() {
+		executors = append(executors, *e)
+	}
+	if !reflect.DeepEqual(executors, m.executors) {
+		t.Fatalf("executors\ngot  %+v\nwant %+v", executors, m.executors)
+	}
+	for key := range 6 {
+		hash := keyName(key)
+		if e, ok := s.ExecutorByKeyHash(hash); ok != (m.keys[hash] != "") || ok && e.ID != m.keys[hash] {
+			t.Fatalf("key %s opens %+v, not %q", hash, e, m.keys[hash])
+		}
+	}
+	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
+		if got := s.LastEvent(actor); got != m.seen[actor] {
+			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
+		}
+	}
+	if s.ReadOnly() != m.readOnly {
+		t.Fatalf("read-only since %q, not %q", s.ReadOnly(), m.readOnly)
+	}
+}
+
+func keyName(n int) string { return []string{"", "ka", "kb", "kc", "kd", "ke"}[n] }
+
+// facts returns n random events: first those of an original server, then this one's. Few refs make long
+// lives, many make more than one page of threads.
+func facts(seed int64, n, refs int) []fact {
+	r := rand.New(rand.NewSource(seed))
+	pick := func(from ...string) string { return from[r.Intn(len(from))] }
+	ts := time.Date(2026, 2, 1, 0, 0, 0, 0, time.FixedZone("", 7200))
+	old := r.Intn(n)
+	all := make([]fact, n)
+	for i := range all {
+		ts = ts.Add(time.Duration(r.Intn(3)) * 700 * time.Microsecond)
+		f := fact{Event: exchange.Event{TS: ts}}
+		if i >= old {
+			f.Seq = int64(i - old + 1)
+			f.TS = ts.Truncate(time.Millisecond)
+		}
+		f.Type = pick(exchange.ThreadCreated, exchange.ThreadCreated, exchange.StatusChanged, exchange.StatusChanged, exchange.StatusChanged, exchange.MessageAdded,
+			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
+		if r.Intn(n) == 0 {
+			f.Type = pick("note_x", "unheard_of", "never_heard_of")
+		}
+		f.Actor = pick("agent", "phone", "tablet", "ghost", "")
+		binary.LittleEndian.PutUint64(f.At[r.Intn(16):], r.Uint64())
+		if f.Type != exchange.DayClosed {
+			f.Thread = fmt.Sprintf("2026-02-01-%d", r.Intn(refs))
+		}
+		switch {
+		case f.Seq == 0 && r.Intn(20) == 0:
+			f.Thread = pick("", "?", strings.Repeat("long ref ", 20), "ein ünding", "\x00")
+		case f.Seq > 0 && f.Type == exchange.ThreadCreated:
+			f.Thread = fmt.Sprintf("2026-02-01-N%d", i) // this server makes none twice
+		}
+		f.intent = strings.Repeat(pick("look", "ä", "see"), 1<<r.Intn(6))
+		if r.Intn(150) == 0 {
+			f.intent = strings.Repeat(pick("1 ", "2 "), 1<<(10+r.Intn(8))) // a chunk takes 64 KiB
+		}
+		f.priority = pick("", "normal", "urgent", "odd priority")
+		f.requestor = pick("", "agent", "robot")
+		f.status = pick("", "claimed", "in_progress", "completed", "pending", "cancelled", "delegated", "odd", fmt.Sprint("odd", r.Intn(50)))
+		f.executor = pick("", "phone", "tablet")
+		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
+		f.encode()
+		all[i] = f
+	}
+	return all
+}
+
+// sizes are of histories: short ones, long lives of few threads, and many threads, which fill several
+// pages and chunks.
+var sizes = []struct{ events, refs int }{{30, 3}, {400, 10}, {400, 10}, {800, 300}, {2400, 1500}}
+
+// Whatever the events are, a state shows what the model says, and so does a fork at any moment of it.
+func TestStateIsWhatTheModelSays(t *testing.T) {
+	for seed := range int64(20) {
+		size := sizes[seed%int64(len(sizes))]
+		s, m := exchange.New(), newModel()
+		all := facts(seed, size.events, size.refs)
+		for len(all) > 0 {
+			n := min(len(all), size.events/5)
+			fork := s.Fork()
+			for i, f := range all[:n] {
+				if i == n/2 {
+					fork = fork.Fork()
+				}
+				fork.Apply(f.Event)
+				m.apply(f)
+			}
+			m.check(t, fork)
+			for _, f := range all[:n] {
+				s.Apply(f.Event)
+			}
+			m.check(t, s)
+			all = all[n:]
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package exchange
+
+import (
+	"hash/maphash"
+)
+
+// slot is a thread in the table: 80 bytes without a pointer. The number of a thread is that of its
+// slot and stays the same; 0 is none.
+type slot struct {
+	created, updated int64 // Unix milliseconds
+	seq              int64
+	text             textAt // of its ref and its intent
+	status, statusBy uint32 // names, as the three below
+	requestor        uint32
+	executor         uint32
+	priority         uint32
+	links            [2]link // its place in the list of all, and in that of its status
+	message          uint32  // its last message
+	messages         uint32
+}
+
+// said is where a message stands in the log: 28 bytes.
+type said struct {
+	at     At
+	before uint32 // the thread's message before this one
+}
+
+// Pages of this many slots and messages fill a size class of the allocator to the last byte, and the
+// copy of a page after a freeze is a matter of microseconds.
+const (
+	slotShift = 8  // 256 × 80 bytes
+	saidShift = 10 // 1024 × 28 bytes
+)
+
+// table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
+// or messages don't fit into the memory of a machine that runs this.
+type table struct {
+	slots    pages[slot]
+	messages pages[said]
+	texts    arena
+	names    names
+	index    index
+	recent   ends
+	byStatus map[uint32]ends // by the number of its name
+	scratch  []byte
+}
+
+func newTable() *table {
+	t := &table{
+		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
+		index: newIndex(), byStatus: map[uint32]ends{},
+	}
+	t.slots.add(slot{}) // 0 is none
+	t.messages.add(said{})
+	return t
+}
+
+// find returns the number of a thread, 0 for none, and the hash of its ref.
+func (t *table) find(ref string) (number uint32, hash uint64) {
+	hash = maphash.String(t.index.seed, ref)
+	return t.index.find(hash, func(n uint32) bool { return t.ref(n) == ref }), hash
+}
+
+// findBytes is find for a ref that is no string yet.
+func (t *table) findBytes(ref []byte) (number uint32, hash uint64) {
+	hash = maphash.Bytes(t.index.seed, ref) // the same as of the string
+	return t.index.find(hash, func(n uint32) bool { return t.ref(n) == string(ref) }), hash
+}
+
+func (t *table) ref(number uint32) string { return t.texts.ref(t.slots.at(number).text) }
+
+// thread returns a thread as it is shown.
+func (t *table) thread(number uint32) Thread {
+	s := t.slots.at(number)
+	ref, intent := t.texts.both(s.text)
+	name := t.names.list
+	return Thread{
+		Ref: ref, Intent: intent, Status: name[s.status], StatusBy: name[s.statusBy],
+		Requestor: name[s.requestor], Executor: name[s.executor], Priority: name[s.priority],
+		CreatedAt: fromMillis(s.created), UpdatedAt: fromMillis(s.updated), Seq: s.seq, Messages: int(s.messages),
+	}
+}
+
+// put makes th the newest thread, and its state in the table all but its messages. It returns its
+// number.
+func (t *table) put(th *Thread) uint32 {
+	number, hash := t.find(th.Ref)
+	if number == 0 {
+		t.scratch = appendEntry(t.scratch[:0], th.Ref, th.Intent)
+		number = t.add(slot{text: t.texts.add(t.scratch), status: t.names.number(th.Status)}, hash)
+	} else {
+		t.restate(number, th)
+	}
+	t.touch(number)
+	s := t.slots.change(number)
+	s.created, s.updated, s.seq = th.CreatedAt.UnixMilli(), th.UpdatedAt.UnixMilli(), th.Seq
+	t.names.set(&s.statusBy, th.StatusBy)
+	t.names.set(&s.requestor, th.Requestor)
+	t.names.set(&s.executor, th.Executor)
+	t.names.set(&s.priority, th.Priority)
+	t.trim()
+	return number
+}
+
+// restate changes the intent, which happens in old data only, and the status of a known thread.
+func (t *table) restate(number uint32, th *Thread) {
+	s := t.slots.change(number)
+	if _, intent := t.texts.both(s.text); intent != th.Intent {
+		t.scratch = appendEntry(t.scratch[:0], th.Ref, th.Intent)
+		s.text = t.texts.add(t.scratch)
+	}
+	if t.names.list[s.status] != th.Status {
+		t.leaveStatus(number)
+		s.status = t.names.number(th.Status)
+		t.enterStatus(number)
+	}
+}
+
+// trim lets go of the room for a long text.
+func (t *table) trim() {
+	if cap(t.scratch) > mostChunk {
+		t.scratch = nil
+	}
+}
+
+// add appends a thread that is not in the table, as the newest. hash is that of its ref.
+func (t *table) add(s slot, hash uint64) uint32 {
+	number := t.slots.add(s)
+	t.index.add(hash, number)
+	t.push(&t.recent, ofAll, number)
+	t.enterStatus(number)
+	return number
+}
+
+// say adds a message to a thread.
+func (t *table) say(number uint32, at At) {
+	s := t.slots.change(number)
+	s.message = t.messages.add(said{at: at, before: s.message})
+	s.messages++
+}
+
+// said returns where the messages of a thread are, the oldest first.
+func (t *table) said(number uint32) []At {
+	s := t.slots.at(number)
+	all := make([]At, s.messages)
+	m := s.message
+	for i := len(all) - 1; i >= 0; i-- {
+		one := t.messages.at(m)
+		all[i], m = one.at, one.before
+	}
+	return all
+}
+
+// freeze returns a copy for reading in the order of updates. It has no index and no lists of a status.
+func (t *table) freeze() *table {
+	return &table{
+		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
+	}
+}

@@ -1,0 +1,110 @@
+package exchange
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// A thread and a message take what is said of them in doc.go, and the garbage collector has nothing to
+// look for in them. Pages of them fill what the allocator gives.
+func TestSlotsHoldNoPointers(t *testing.T) {
+	for _, c := range []struct {
+		of    reflect.Type
+		size  uintptr
+		page  uintptr
+		class uintptr // of the allocator
+	}{
+		{reflect.TypeFor[slot](), 80, 1 << slotShift, 20480},
+		{reflect.TypeFor[said](), 28, 1 << saidShift, 28672},
+	} {
+		if c.of.Size() != c.size || c.of.Size()*c.page != c.class {
+			t.Errorf("%v takes %d bytes, a page %d; want %d and %d", c.of, c.of.Size(), c.of.Size()*c.page, c.size, c.class)
+		}
+		if path := pointerIn(c.of); path != "" {
+			t.Errorf("%v has a pointer: %s", c.of, path)
+		}
+	}
+}
+
+// pointerIn returns where a type has a pointer, or "".
+func pointerIn(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if p := pointerIn(t.Field(i).Type); p != "" {
+				return t.Field(i).Name + " " + p
+			}
+		}
+		return ""
+	case reflect.Array:
+		return pointerIn(t.Elem())
+	case reflect.Int64, reflect.Uint32, reflect.Uint8:
+		return ""
+	}
+	return t.String()
+}
+
+// Threads whose refs share a hash, and so a place in the index, are told apart by the refs.
+func TestIndexTellsEqualHashesApart(t *testing.T) {
+	x := newIndex()
+	const same, other = 7<<32 | 5, 9<<32 | 5 // the upper half decides on nothing but the part
+	for n := uint32(1); n <= 1000; n++ {
+		hash := uint64(same)
+		if n%2 == 0 {
+			hash = other
+		}
+		x.add(hash, n)
+	}
+	for n := uint32(1); n <= 1000; n++ {
+		if got := x.find(same, func(number uint32) bool { return number == n }); got != n {
+			t.Fatalf("found %d for %d", got, n)
+		}
+	}
+	if got := x.find(same, func(number uint32) bool { return number > 1000 }); got != 0 {
+		t.Errorf("found %d, which is not there", got)
+	}
+	if got := x.find(6, func(uint32) bool { return true }); got != 0 {
+		t.Errorf("found %d under another hash", got)
+	}
+}
+
+// A long text does not end the chunk that shorter ones are being added to.
+func TestLongTextHasAChunkOfItsOwn(t *testing.T) {
+	var x arena
+	long := strings.Repeat("long ", mostChunk/5)
+	first := x.add(appendEntry(nil, "first", "short"))
+	at := x.add(appendEntry(nil, "second", long))
+	third := x.add(appendEntry(nil, "third", "short"))
+	if first.chunk != third.chunk || at.chunk == first.chunk {
+		t.Errorf("in chunks %d, %d and %d; want only the long one elsewhere", first.chunk, at.chunk, third.chunk)
+	}
+	if ref, intent := x.both(at); ref != "second" || intent != long {
+		t.Errorf("the long text comes back as %q and %d bytes", ref, len(intent))
+	}
+}
+
+// Difference does not rely on lists and the index to be right, since a snapshot may have been read wrong.
+func TestDifferenceLooksAtListsAndIndex(t *testing.T) {
+	build := func() *State {
+		s := New()
+		for i, ref := range []string{"a", "b", "c"} {
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: ThreadCreated, Actor: "agent", Payload: json.RawMessage(`{}`)})
+		}
+		return s
+	}
+	for want, damage := range map[string]func(t *table){
+		"": func(*table) {},
+		`list of pending: the next thread is "b" and "a"`: func(t *table) { t.slots.change(3).links[ofStatus].older = 1 },
+		`list of pending: the next thread is "a" and ""`:  func(t *table) { t.slots.change(2).links[ofStatus].older = 0 },
+		`list of pending: the next thread is "" and "a"`:  func(t *table) { t.slots.change(1).links[ofStatus].older = 1 },
+		"thread c: not found by its ref in one of them":   func(t *table) { t.index = newIndex() },
+	} {
+		s := build()
+		damage(s.table)
+		if got := Difference(build(), s, func(a, b At) bool { return a == b }); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

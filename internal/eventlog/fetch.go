@@ -41,7 +41,7 @@ func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := fetch{l: l, days: days, at: at, events: make([]Event, len(at))}
+	f := fetch{l: l, days: days, now: l.store.Now(), at: at, events: make([]Event, len(at))}
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(fetchReaders)
 	for _, s := range f.spans() {
@@ -56,6 +56,7 @@ func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
 type fetch struct {
 	l      *Log
 	days   []chapter
+	now    time.Time // when it began, for all of it: spans are cut and read by the same guess
 	at     []At
 	events []Event // filled in by the readers, each at its own indexes
 }
@@ -78,7 +79,7 @@ func (f *fetch) locations(p position) []location {
 	switch {
 	case alone == merged:
 		return []location{alone}
-	case c.closed.IsZero(), f.l.store.Now().Sub(c.closed) < likelyMerged:
+	case c.closed.IsZero(), f.now.Sub(c.closed) < likelyMerged:
 		return []location{alone, merged, alone}
 	}
 	return []location{merged, alone, merged}

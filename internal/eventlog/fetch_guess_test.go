@@ -1,0 +1,37 @@
+package eventlog
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/faultblob"
+)
+
+// Where events are rather looked for, alone or in the merged day, is a guess by the clock. A fetch makes it
+// once, or it would cut what it reads by another guess than it read by.
+func TestFetchGuessesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, w, _ := dayOld(t)
+		var at []At
+		var closed time.Time
+		for _, e := range w.desk.events {
+			if e.Type == typeDayClosed {
+				closed = e.TS
+			}
+		}
+		for _, e := range w.desk.own() {
+			at = append(at, e.At)
+		}
+		now := closed.Add(likelyMerged - time.Millisecond)
+		w.store.SetClock(func() time.Time { return now })
+		w.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
+			w.store.SetClock(func() time.Time { return now.Add(time.Minute) })
+			return faultblob.None
+		})
+		events, err := w.Fetch(t.Context(), at)
+		must(t, err, nil)
+		equal(t, "events", actors(events), []string{"0", "1", "2", "3"})
+	})
+}

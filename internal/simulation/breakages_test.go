@@ -74,12 +74,12 @@ func unchanged(l *Log, key string, data []byte) bool {
 	{"a start takes what it read for the log, though the day was merged meanwhile", []edit{
 		{replayFile, "		if p.seq != l.head.dayFirst && (free || o.closes()) {", "		if false {"},
 	}},
+	{"a start from a snapshot takes it for the head, and for a proof that the day is open", []edit{
+		{replayFile, "	return l.walkToHead(ctx, l.fetchBehind(ctx))", "	l.open = l.store.Now()\n	return nil"},
+	}},
 	{"a start reads what a listing shows and skips the seqs it has", []edit{
-		{replayFile, "	var today []Event // the", `	for _, p := range positions {
-		if p.seq == 0 {
-			continue
-		}
-		o, err := read(ctx, l.store, l.exchange, p, replayTimeout)
+		{replayFile, "	var today []Event // the", `	for _, p := range slices.Clone(ahead.todo) {
+		o, err := read(ctx, l.store, l.exchange, p.place, replayTimeout)
 		if errors.Is(err, errAbsent) || err == nil && o.first() > l.head.next {
 			continue
 		}
@@ -94,6 +94,7 @@ func unchanged(l *Log, key string, data []byte) bool {
 		}
 	}
 	var today []Event // the`},
+		{replayFile, "	\"fmt\"\n", "	\"fmt\"\n	\"slices\"\n"},
 		{"eventlog/log.go", "	if o.day != h.day || o.first() > h.next || (o.first() < h.next && o.first() != h.dayFirst) {", "	if o.first() > h.next {"},
 	}},
 	{"a cut read is taken for the object", []edit{
@@ -188,7 +189,7 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 		{compactFile, "// follows makes sure", `func (m merger) listing(ctx context.Context, first object) (object, error) {
 	whole, last := first, first
 	for _, p := range m.positions[1:] {
-		o, err := m.read(ctx, p)
+		o, err := m.read(ctx, p.place)
 		if errors.Is(err, errAbsent) {
 			continue
 		}
@@ -210,7 +211,7 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 		{compactFile, "// follows makes sure", `func (m merger) listing(ctx context.Context, first object) (object, error) {
 	whole, last := first, first
 	for _, p := range m.positions[1:] {
-		o, err := m.read(ctx, p)
+		o, err := m.read(ctx, p.place)
 		if err != nil {
 			return object{}, reasonToKeep(err)
 		}

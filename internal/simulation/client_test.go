@@ -60,7 +60,8 @@ type operation struct {
 	err    error
 	key    string // of a register
 	caller engine.Caller
-	shown  []*exchange.Thread // of a look or a list
+	shown  []exchange.Thread  // of a look or a list
+	said   []exchange.Message // of a look
 	ref    string             // of a command
 	status string
 }
@@ -90,9 +91,9 @@ func (o *operation) run(e *engine.Engine) {
 			o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
 		}
 	case look:
-		var t *exchange.Thread
+		var t *engine.Thread
 		if t, o.err = e.Thread(o.ctx, c.caller, o.thread.ref); o.err == nil {
-			o.shown = []*exchange.Thread{t}
+			o.shown, o.said = []exchange.Thread{t.Thread}, t.Messages
 		}
 	case list:
 		o.shown, o.err = e.Threads(o.ctx, c.caller, exchange.Filter{})
@@ -127,7 +128,7 @@ func (w *world) begin(o *operation) {
 	if !w.quiet && w.rng.IntN(3) == 0 {
 		patience = time.Duration(w.rng.Int64N(int64(12 * time.Second)))
 	}
-	o.ctx, o.cancel = context.WithTimeout(r.life, patience)
+	o.ctx, o.cancel = context.WithTimeout(context.WithValue(r.life, clientKey{}, o.client.number), patience)
 	o.client.running = o
 	w.running = append(w.running, o)
 	w.tracef("begin %s", o)

@@ -30,6 +30,7 @@ func (k kind) writes() bool { return k == kindPut || k == kindDelete }
 type request struct {
 	kind     kind
 	key      string        // the prefix of a list
+	from     int64         // of a get: the first byte
 	evaluate func() answer // carries it out at the store, as it is then
 }
 
@@ -72,11 +73,21 @@ func (v *view) pass(ctx context.Context, r request) answer {
 }
 
 func (v *view) put(ctx context.Context, key string, data []byte, c condition) error {
-	return v.pass(ctx, request{kindPut, key, func() answer { return v.bucket.put(key, data, c) }}).err
+	return v.pass(ctx, request{kind: kindPut, key: key, evaluate: func() answer { return v.bucket.put(key, data, c) }}).err
 }
 
 // Bucket returns the view as a portable bucket.
 func (v *view) Bucket() *blob.Bucket { return v.portal }
+
+func (v *view) ListAfter(prefix, key string) *blob.ListOptions {
+	return &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
+		var after *string
+		if as(&after) {
+			*after = max(*after, key)
+		}
+		return nil
+	}}
+}
 
 func (v *view) is(err, target error) bool {
 	var own error
@@ -151,12 +162,12 @@ func (d driverBucket) ErrorAs(err error, i any) bool {
 	return ok
 }
 
-func (d driverBucket) get(ctx context.Context, key string) answer {
-	return d.v.pass(ctx, request{kindGet, key, func() answer { return d.v.bucket.get(key) }})
+func (d driverBucket) get(ctx context.Context, key string, from int64) answer {
+	return d.v.pass(ctx, request{kind: kindGet, key: key, from: from, evaluate: func() answer { return d.v.bucket.get(key) }})
 }
 
 func (d driverBucket) Attributes(ctx context.Context, key string) (*driver.Attributes, error) {
-	a := d.get(ctx, key)
+	a := d.get(ctx, key, 0)
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -164,8 +175,20 @@ func (d driverBucket) Attributes(ctx context.Context, key string) (*driver.Attri
 }
 
 func (d driverBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
-	asked := *o
-	a := d.v.pass(ctx, request{kindList, o.Prefix, func() answer { return d.v.bucket.list(&asked) }})
+	after := string(o.PageToken)
+	if o.BeforeList != nil {
+		if err := o.BeforeList(func(i any) bool {
+			p, ok := i.(**string)
+			if ok {
+				*p = &after
+			}
+			return ok
+		}); err != nil {
+			return nil, err
+		}
+	}
+	asked := driver.ListOptions{Prefix: o.Prefix, Delimiter: o.Delimiter, PageSize: o.PageSize, PageToken: []byte(after)}
+	a := d.v.pass(ctx, request{kind: kindList, key: o.Prefix, evaluate: func() answer { return d.v.bucket.list(&asked) }})
 	return &driver.ListPage{Objects: a.entries, NextPageToken: a.next}, a.err
 }
 
@@ -179,7 +202,7 @@ func (r *reader) Attributes() *driver.ReaderAttributes { return &r.attrs }
 func (r *reader) As(any) bool                          { return false }
 
 func (d driverBucket) NewRangeReader(ctx context.Context, key string, offset, length int64, _ *driver.ReaderOptions) (driver.Reader, error) {
-	a := d.get(ctx, key)
+	a := d.get(ctx, key, offset)
 	size := int64(len(a.object.data))
 	data := a.object.data[min(offset, size):]
 	if length >= 0 {
@@ -215,7 +238,7 @@ func (w *writer) Close() error {
 }
 
 func (d driverBucket) Copy(ctx context.Context, dst, src string, _ *driver.CopyOptions) error {
-	a := d.get(ctx, src)
+	a := d.get(ctx, src, 0)
 	if a.err != nil {
 		return a.err
 	}
@@ -223,7 +246,7 @@ func (d driverBucket) Copy(ctx context.Context, dst, src string, _ *driver.CopyO
 }
 
 func (d driverBucket) Delete(ctx context.Context, key string, _ *driver.DeleteOptions) error {
-	return d.v.pass(ctx, request{kindDelete, key, func() answer { return d.v.bucket.delete(key) }}).err
+	return d.v.pass(ctx, request{kind: kindDelete, key: key, evaluate: func() answer { return d.v.bucket.delete(key) }}).err
 }
 
 func (d driverBucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (string, error) {

@@ -17,12 +17,13 @@ import (
 
 var (
 	mutantSeeds = flag.Int("simulation.mutants", 0, "how many seeds TestMutants plays at most against each mutant; 0: a few, and against the first one only")
-	mutantName  = flag.String("simulation.mutant", "", "TestMutants plays only those mutants whose name holds this text")
+	mutantName  = flag.String("simulation.mutant", "", "a regular expression: TestMutants plays only those mutants whose name it matches")
 )
 
 // TestMutants: the simulation finds each broken log, or it would prove nothing about the whole one.
 func TestMutants(t *testing.T) {
-	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *mutantName) })
+	name := regexp.MustCompile(*mutantName)
+	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !name.MatchString(m.name) })
 	most := *mutantSeeds
 	if most == 0 {
 		chosen, most = chosen[:1], 40

@@ -43,9 +43,20 @@ func (c *call) String() string {
 	return fmt.Sprintf("r%d %s %s (%d)", c.view.number, c.kind, key, c.number)
 }
 
-// compare orders calls that arrived in one turn. Positions are compared by day and seq only.
+type clientKey struct{}
+
+// client is the number of the client that reads for itself, -1 for a call of the process.
+func (c *call) client() int {
+	if n, ok := c.ctx.Value(clientKey{}).(int); ok {
+		return n
+	}
+	return -1
+}
+
+// compare orders calls that arrived in one turn.
 func (c *call) compare(o *call) int {
-	return cmp.Or(cmp.Compare(c.view.number, o.view.number), strings.Compare(string(c.kind), string(o.kind)), strings.Compare(c.key, o.key))
+	return cmp.Or(cmp.Compare(c.view.number, o.view.number), cmp.Compare(c.client(), o.client()),
+		strings.Compare(string(c.kind), string(o.kind)), strings.Compare(c.key, o.key), cmp.Compare(c.from, o.from))
 }
 
 // pass is the gate: it parks a call until the scheduler lets it on.

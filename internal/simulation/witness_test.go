@@ -30,7 +30,7 @@ type entry struct {
 type version struct {
 	from   int64 // seq of that event
 	until  int64 // seq of the last event before the next version; forever for the newest
-	thread *exchange.Thread
+	thread exchange.Thread
 }
 
 const forever = int64(1) << 62
@@ -40,6 +40,7 @@ type history struct {
 	number   int // in the order of creation: its name in the trace
 	ref      string
 	versions []version
+	messages []exchange.Message
 }
 
 // witness sees every change of the store and knows the log: at each position the first object that was
@@ -231,6 +232,9 @@ func (w *witness) remember(e exchange.Event) {
 	}
 	if n := len(h.versions); n > 0 {
 		h.versions[n-1].until = e.Seq - 1
+	}
+	if e.Type == exchange.MessageAdded {
+		h.messages = append(h.messages, exchange.MessageOf(e))
 	}
 	h.versions = append(h.versions, version{from: e.Seq, until: forever, thread: thread})
 }

@@ -26,12 +26,9 @@ var (
 )
 
 var mutants = []mutant{
-	{"a 412 means lost", []edit{{commitFile, "		case l.store.Fatal(err):", `		case l.store.Exists(err):
-			if o, rerr := read(l.ctx, l.store, l.exchange, d.object.place, readTimeout); rerr == nil && l.meet(o) == nil {
-				return errLost
-			}
-			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-		case l.store.Fatal(err):`}}},
+	{"reads don't check the head", []edit{
+		{followFile, "err != nil || !l.store.Shared() {", "err != nil || l.store.Shared() {"},
+	}},
 
 	// The fence.
 	{"no age check: no fence at all", []edit{noAge}},
@@ -103,9 +100,6 @@ func unchanged(l *Log, key string, data []byte) bool {
 		return c, nil
 	} else if err != nil {`},
 	}},
-	{"reads don't check the head", []edit{
-		{followFile, "err != nil || !l.store.Shared() {", "err != nil || l.store.Shared() {"},
-	}},
 	{"a reader joins a check that began before it came", []edit{
 		{followFile, "	c := l.waiting\n	l.mu.Unlock()", "	c := l.running\n	l.mu.Unlock()"},
 	}},
@@ -114,6 +108,12 @@ func unchanged(l *Log, key string, data []byte) bool {
 	}},
 
 	// Commits.
+	{"a 412 means lost", []edit{{commitFile, "		case l.store.Fatal(err):", `		case l.store.Exists(err):
+			if o, rerr := read(l.ctx, l.store, l.exchange, d.object.place, readTimeout); rerr == nil && l.meet(o) == nil {
+				return errLost
+			}
+			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		case l.store.Fatal(err):`}}},
 	{"a create overwrites what is there", []edit{
 		{"eventlog/schema.go", "IfNotExist:                  true", "IfNotExist:                  false"},
 	}},

@@ -26,7 +26,7 @@ func TestMutants(t *testing.T) {
 	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !name.MatchString(m.name) })
 	most := *mutantSeeds
 	if most == 0 {
-		chosen, most = chosen[:1], 40
+		chosen, most = chosen[:1], atOnce
 	}
 	var table []string
 	for _, m := range chosen {
@@ -88,10 +88,19 @@ func (m mutant) play(t *testing.T, program string, from, n int) []int {
 	return caught
 }
 
-// build compiles the simulation with the mutant's changes. The tree stays as it is.
-func (m mutant) build(t *testing.T) (program string) {
+// TestMutantsFollowTheCode: whoever changes the code learns at once which mutants must change with it.
+func TestMutantsFollowTheCode(t *testing.T) {
+	for _, m := range mutants {
+		if len(m.sources(t)) == 0 {
+			t.Errorf("%q changes nothing", m.name)
+		}
+	}
+}
+
+// sources are the files that the mutant changes, by path.
+func (m mutant) sources(t *testing.T) map[string]string {
 	t.Helper()
-	changed := map[string]string{} // by path
+	changed := map[string]string{}
 	for _, e := range m.edits {
 		path, err := filepath.Abs(filepath.Join("..", e.file))
 		if err != nil {
@@ -110,9 +119,15 @@ func (m mutant) build(t *testing.T) (program string) {
 		}
 		changed[path] = strings.Replace(source, e.old, e.new, 1)
 	}
+	return changed
+}
+
+// build compiles the simulation with the mutant's changes. The tree stays as it is.
+func (m mutant) build(t *testing.T) (program string) {
+	t.Helper()
 	folder := t.TempDir()
 	overlay := map[string]map[string]string{"Replace": {}}
-	for path, source := range changed {
+	for path, source := range m.sources(t) {
 		file := filepath.Join(folder, fmt.Sprintf("%d.go", len(overlay["Replace"])))
 		overlay["Replace"][path] = file
 		write(t, file, []byte(source))

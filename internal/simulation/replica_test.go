@@ -106,7 +106,7 @@ func (w *world) logger(r *replica) *slog.Logger {
 	return slog.New(slog.NewTextHandler(lineWriter(func(line string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.logged = append(w.logged, fmt.Sprintf("%5d r%d logs %s", w.turn, r.number, line))
+		w.logged = append(w.logged, fmt.Sprintf("%s  r%d logs %s", w.now().Format("01-02 15:04:05.000"), r.number, line))
 	}), nil))
 }
 

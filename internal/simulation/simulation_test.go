@@ -23,7 +23,7 @@ var (
 	allSeeds  = flag.Bool("simulation.all", false, "go on after a seed that fails")
 	showTrace = flag.Bool("simulation.trace", false, "print the whole trace of a seed that fails")
 	repeats   = flag.Int("simulation.repeats", 0, "how many seeds TestSeedsRepeat plays twice; 0 is 12, or fewer under the race detector")
-	patience  = flag.Duration("simulation.patience", time.Minute, "how long a seed may take before its world is taken to stand still")
+	patience  = flag.Duration("simulation.patience", 5*time.Minute, "how long a seed may take before its world is taken to stand still")
 )
 
 // How many seeds are played where nothing else is asked for (race_test.go has fewer).

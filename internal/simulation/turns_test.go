@@ -119,11 +119,17 @@ func (w *world) advance(c *call) {
 	is := w.dice()
 	switch {
 	case w.turn < w.replicas[c.view.number].cutOff:
-		if c.stage == sent && w.rng.IntN(4) == 0 { // this way it still works
-			c.evaluate()
-		}
 		w.counts.lost++
-		w.answer(c, answer{err: errCut})
+		err := errCut
+		if c.stage == sent {
+			switch w.rng.IntN(8) {
+			case 0, 1: // this way it still works
+				c.evaluate()
+			case 2: // whatever is in the way says no
+				err = errRefused
+			}
+		}
+		w.answer(c, answer{err: err})
 	case is(w.moods.hold):
 		c.held = w.turn + w.rng.IntN(500)
 		w.tracef("%s is held until %d", c, c.held)

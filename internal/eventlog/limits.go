@@ -61,13 +61,13 @@ const (
 	// more until every replica has looked.
 	likelyMerged = mergeAfter + 24*time.Hour
 
-	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read. A
-	// million events take a few dozen MiB. maxSnapshotHeader bounds its first line, and each text in its lists.
+	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read; a
+	// million events were 15 MB in a measurement. maxSnapshotHeader bounds its first line, and each text in its lists.
 	maxSnapshot       = 512 << 20
 	maxSnapshotHeader = 64 << 10
 	// snapshotWindow is how far back the compression of a snapshot looks, and what reading one takes.
 	snapshotWindow = 4 << 20
-	// snapshotTimeout bounds making and writing one. It may be twice as large as a merged day.
+	// snapshotTimeout bounds making and writing one, which may be larger than a merged day.
 	snapshotTimeout = 2 * mergeTimeout
 	// keptSnapshots is how many stay: the newest, and the one before, which somebody may be reading.
 	keptSnapshots = 2

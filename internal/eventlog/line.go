@@ -50,8 +50,17 @@ func appendLine(buf []byte, exchange string, e Event) ([]byte, Event, error) {
 
 var errOtherExchange = errors.New("the event belongs to another exchange")
 
-// parseLine decodes one line of a log. Only for data of the original server may seq be missing.
+// parseLine decodes one line of a log. Only for data of the original server may seq be missing. The payload
+// is a part of data, mostly.
 func parseLine(data []byte, exchange string) (Event, error) {
+	if e, ok := parseWritten(data, exchange, nil); ok {
+		return e, nil
+	}
+	return parseAny(data, exchange)
+}
+
+// parseAny decodes a line in whatever form JSON allows.
+func parseAny(data []byte, exchange string) (Event, error) {
 	var l line
 	if err := json.Unmarshal(data, &l); err != nil {
 		return Event{}, fmt.Errorf("decode event: %w", err)
@@ -75,6 +84,7 @@ func parseLine(data []byte, exchange string) (Event, error) {
 func parseObject(data []byte, exchange string) ([]Event, error) {
 	rest := bytes.TrimPrefix(data, []byte(schemaLines))
 	events := make([]Event, 0, bytes.Count(rest, []byte("\n")))
+	words := words{}
 	for n := 0; n == 0 || len(rest) > 0; n++ {
 		offset := len(data) - len(rest)
 		end := bytes.IndexByte(rest, '\n') + 1
@@ -83,7 +93,12 @@ func parseObject(data []byte, exchange string) ([]Event, error) {
 		}
 		line := rest[:end]
 		rest = rest[end:]
-		e, err := parseLine(bytes.TrimSuffix(line, []byte("\n")), exchange)
+		raw := bytes.TrimSuffix(line, []byte("\n"))
+		e, ok := parseWritten(raw, exchange, words)
+		var err error
+		if !ok {
+			e, err = parseAny(raw, exchange)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}

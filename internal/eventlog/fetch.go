@@ -124,21 +124,30 @@ func (f *fetch) read(ctx context.Context, s span) error {
 }
 
 // search looks for event i in places. before is why it was not found so far, nil where something else was.
+// It is damaged only where every place has been seen without it: one that could not be read may hold it.
 func (f *fetch) search(ctx context.Context, i int, p position, places []location, before error) error {
+	unread := before
 	for _, where := range places {
 		data, err := f.l.readRange(ctx, where.key, where.start, int64(p.length))
 		if err == nil && f.take(i, data) {
 			return nil
 		}
-		before = err
+		if seen(unread) {
+			unread = err
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case before == nil, errors.Is(before, errAbsent), errors.Is(before, errShort):
+	case seen(unread):
 		return fmt.Errorf("%w: %d bytes at %d of %s", ErrDamaged, p.length, p.offset, f.locations(p)[0].key)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, before)
+	return fmt.Errorf("%w: %w", ErrUnavailable, unread)
+}
+
+// seen tells of the error of reading a place whether the store showed what is there.
+func seen(err error) bool {
+	return err == nil || errors.Is(err, errAbsent) || errors.Is(err, errShort)
 }
 
 // take decodes event i from what was found, if that is it.

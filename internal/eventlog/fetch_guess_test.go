@@ -35,3 +35,20 @@ func TestFetchGuessesOnce(t *testing.T) {
 		equal(t, "events", actors(events), []string{"0", "1", "2", "3"})
 	})
 }
+
+// Of three looks the second fails, at the only place that holds the event. That is no damage.
+func TestFetchBlamesTheStoreFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, w, d := dayOld(t)
+		time.Sleep(likelyMerged) // but it is not
+		first := folder(b, d)[0]
+		w.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
+			if op.Key != first {
+				return faultblob.Drop
+			}
+			return faultblob.None
+		})
+		_, err := w.Fetch(t.Context(), []At{w.desk.own()[1].At})
+		must(t, err, ErrUnavailable)
+	})
+}

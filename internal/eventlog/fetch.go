@@ -116,7 +116,10 @@ func (f *fetch) read(ctx context.Context, s span) error {
 				continue
 			}
 		}
-		if err := f.search(ctx, i, p, places[1:], err); err != nil {
+		if !errors.Is(err, errShort) {
+			places = places[1:]
+		} // else the object ends before the last event of the span, which says nothing of this one
+		if err := f.search(ctx, i, p, places, err); err != nil {
 			return err
 		}
 	}

@@ -52,3 +52,16 @@ func TestFetchBlamesTheStoreFirst(t *testing.T) {
 		must(t, err, ErrUnavailable)
 	})
 }
+
+// A day that is rather looked for as one object, and is none yet: what is in its first object is found there,
+// whatever is asked for with it.
+func TestFetchFromTheFirstOfADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, w, _ := dayOld(t)
+		time.Sleep(likelyMerged)
+		own := w.desk.own()
+		events, err := w.Fetch(t.Context(), []At{own[0].At, own[1].At})
+		must(t, err, nil)
+		equal(t, "events", actors(events), []string{"0", "1"})
+	})
+}

@@ -237,9 +237,6 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 	{"a merge deletes the first object too", []edit{
 		{compactFile, "return p.seq <= first.seq || p.seq > whole.last()", "return p.seq < first.seq || p.seq > whole.last()"},
 	}},
-	{"a merge deletes all of its day that it listed, what is newer than its end too", []edit{
-		{compactFile, "return p.seq <= first.seq || p.seq > whole.last()", "return p.seq <= first.seq"},
-	}},
 
 	// What the scheduler itself rests on.
 	{"a lock is held across a call of the store", []edit{

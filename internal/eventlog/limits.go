@@ -11,6 +11,11 @@ const (
 	// SDK uploads in parts, which is another protocol with conditions of its own, and DuckDB's readers
 	// fail on lines that long.
 	maxCommand = 15 << 20
+	// usualEvents and usualBytes are what a command usually brings, aroundPayload what a line usually holds
+	// besides its payload: room is made for that much at once.
+	usualEvents   = 2
+	usualBytes    = 1 << 10
+	aroundPayload = 320
 	// maxQueue bounds the commands that wait for a commit. A group commit drains a full queue in a
 	// second or so; beyond it waiting only makes answers late.
 	maxQueue = 4096

@@ -41,6 +41,29 @@ func TestLineForm(t *testing.T) {
 	}
 }
 
+// A line is what encoding/json makes of it, whatever stands in it: both have written logs.
+func TestLineAsEncoded(t *testing.T) {
+	for _, text := range []string{"", "plain-1.x", `"`, `\`, "é", "<&>", "\u2028", "\x7f", "\x00", "a\tb", "\xff", "~ "} {
+		e := Event{ID: text, Seq: 1<<48 - 1, TS: time.Unix(1, 0), Thread: text, Type: text, Actor: text, Payload: json.RawMessage(`{"a": "<"}`)}
+		l := line{EventID: text, Seq: e.Seq, TS: "1970-01-01T00:00:01.000Z", ExchangeID: text, EventType: text, ActorID: text, Payload: e.Payload}
+		if text != "" {
+			l.ThreadRef = &text
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(l); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := appendLine(nil, text, e); err != nil || string(got) != want.String() {
+			t.Errorf("got  %s\nwant %s (%v)", got, &want, err)
+		}
+	}
+	if _, _, err := appendLine(nil, "home", Event{ID: "id", Type: "x", Payload: json.RawMessage(`{"torn`)}); err == nil {
+		t.Error("a payload that is no JSON was written")
+	}
+}
+
 func TestLineWithoutThread(t *testing.T) {
 	data, _, err := appendLine(nil, "home", Event{ID: "id", Type: "x", Actor: "-", Payload: json.RawMessage(`{}`)})
 	if err != nil || !strings.Contains(string(data), `"thread_ref":null`) {

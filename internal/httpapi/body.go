@@ -17,6 +17,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
+// usualMembers is how many members a body usually has at most; room is made for that many at once.
+const usualMembers = 8
+
 // body is a request's body that has passed the gate. Handlers get it in the place of the request's
 // reader, which generated code hands them.
 type body struct {
@@ -101,7 +104,7 @@ func (g *gate) readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength >= 0 {
 		expected = int(r.ContentLength)
 	}
-	buf := make([]byte, 0, min(expected, freeBody)+512)
+	buf := make([]byte, 0, min(expected, freeBody)+1) // one more, so that the end is met without growing
 	for {
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -141,7 +144,7 @@ func parseBody(text []byte) (*body, error) {
 	if kind != '{' {
 		return nil, invalid("body: must be a JSON object")
 	}
-	b := &body{value: map[string]any{}}
+	b := &body{value: make(map[string]any, usualMembers), members: make([]member, 0, usualMembers)}
 	if err := p.topLevel(b); err != nil {
 		return nil, p.refusal(err)
 	}

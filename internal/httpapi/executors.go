@@ -35,7 +35,7 @@ func (h *handlers) ListExecutors(ctx context.Context, _ server.ListExecutorsRequ
 	if err != nil {
 		return nil, err
 	}
-	return document(appendExecutors(nil, executors)), nil
+	return document(appendExecutors(takeBuffer(), executors)), nil
 }
 
 // UpdateExecutor implements PATCH …/executors/{executor_id}.

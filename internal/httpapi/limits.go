@@ -15,7 +15,7 @@ const (
 	// counted: connections are bounded, and those fit in what one costs anyway. A body takes up to four times
 	// its size while it is parsed.
 	maxBodies = 128 << 20
-	freeBody = 64 << 10
+	freeBody  = 64 << 10
 	// maxDepth of objects and lists inside each other. Readers of the log recurse; the log allows 100.
 	maxDepth = 100
 

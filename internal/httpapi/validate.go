@@ -31,6 +31,7 @@ type operation struct {
 	path    []*openapi3.Parameter
 	strict  []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query   []*openapi3.Parameter
+	queries memo             // that have passed: a program asks the same again and again
 	body    *openapi3.Schema // nil where it takes none
 	lenient func(*body, *openapi3.Schema)
 	route   *routers.Route
@@ -154,9 +155,18 @@ func (op *operation) checkParameters(r *http.Request) error {
 			return explain(fieldPath{p.Name}, err)
 		}
 	}
-	if r.URL.RawQuery == "" || len(op.query) == 0 {
+	if r.URL.RawQuery == "" || len(op.query) == 0 || op.queries.has(r.URL.RawQuery) {
 		return nil
 	}
+	if err := op.checkQuery(r); err != nil {
+		return err
+	}
+	op.queries.add(r.URL.RawQuery)
+	return nil
+}
+
+// checkQuery looks at the parameters in the query, and at nothing else of the request.
+func (op *operation) checkQuery(r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return invalid("query: is not properly encoded")

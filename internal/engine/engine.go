@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,12 @@ type Options struct {
 	// Fatal is called once when nothing may be answered any more and the process should exit. It may
 	// be called from any goroutine and should return soon.
 	Fatal func(error)
+	// Applied is told each commit of an exchange when it has become part of the state, in order and from the
+	// first one behind the snapshot that the exchange was opened with. It must not block, nor call the engine.
+	Applied func(exchangeID string, events []eventlog.Event)
+	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
+	// tests.
+	SnapshotAfter int64
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -54,6 +61,7 @@ type Engine struct {
 	stop    context.CancelFunc
 	closing chan struct{} // closed when Close begins
 	die     func(error)   // calls Options.Fatal, once
+	applied func(exchangeID string, events []eventlog.Event)
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -73,6 +81,7 @@ type Engine struct {
 	untried  map[string]struct{} // those of them that the background has not yet tried to open
 
 	maxOpen    int                             // maxOpen, but in tests
+	snapshots  int64                           // snapshotAfter, but in tests
 	departures int                             // openings that are being put away
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
@@ -84,18 +93,20 @@ type Engine struct {
 // New returns an engine. It reads nothing yet.
 func New(store Store, o Options) *Engine {
 	e := &Engine{
-		store:    store,
-		log:      o.Logger,
-		closing:  make(chan struct{}),
-		lookups:  make(chan struct{}, lookupSlots),
-		profiles: newProfileTurns(),
-		openings: map[string]*opening{},
-		known:    map[string]struct{}{},
-		untried:  map[string]struct{}{},
-		maxOpen:  maxOpen,
-		seen:     map[string]map[string]time.Time{},
-		bodies:   newBodies(bodiesLimit()),
-		reading:  semaphore.NewWeighted(maxReading),
+		store:     store,
+		log:       o.Logger,
+		applied:   o.Applied,
+		closing:   make(chan struct{}),
+		lookups:   make(chan struct{}, lookupSlots),
+		profiles:  newProfileTurns(),
+		openings:  map[string]*opening{},
+		known:     map[string]struct{}{},
+		untried:   map[string]struct{}{},
+		maxOpen:   maxOpen,
+		snapshots: cmp.Or(o.SnapshotAfter, snapshotAfter),
+		seen:      map[string]map[string]time.Time{},
+		bodies:    newBodies(bodiesLimit()),
+		reading:   semaphore.NewWeighted(maxReading),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

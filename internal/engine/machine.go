@@ -14,6 +14,8 @@ import (
 // machine is the state of one exchange, driven by its log and read by everyone. It holds durable
 // events only: decisions are made on forks of it.
 type machine struct {
+	applied func([]eventlog.Event) // told each commit; nil for nobody
+
 	mu      sync.RWMutex // held for reading by readers, for writing by Apply
 	state   *exchange.State
 	head    int64               // seq of the last event
@@ -59,6 +61,9 @@ func (m *machine) Apply(events []eventlog.Event) {
 	if m.telling > before && m.news != nil {
 		close(m.news)
 		m.news = nil
+	}
+	if m.applied != nil {
+		m.applied(events)
 	}
 }
 

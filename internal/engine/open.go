@@ -212,6 +212,9 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		requests: map[string]time.Time{},
 		original: map[string]originalDate{},
 	}
+	if e.applied != nil {
+		x.machine.applied = func(events []eventlog.Event) { e.applied(id, events) }
+	}
 	log, err := eventlog.Open(ctx, e.store, id, x.machine, eventlog.Options{
 		Logger: e.log,
 		Create: create,

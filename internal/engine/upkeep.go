@@ -68,7 +68,7 @@ func (e *Engine) upkeep(o *opening) {
 func (x *running) snapshotDue() int64 {
 	x.machine.mu.RLock()
 	defer x.machine.mu.RUnlock()
-	return max(snapshotAfter, int64(x.machine.state.Len()/snapshotPart))
+	return max(x.engine.snapshots, int64(x.machine.state.Len()/snapshotPart))
 }
 
 // snapshot writes one if at least that many events are not in any. Nobody waits for it, so what fails is

@@ -42,7 +42,7 @@ func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := fetch{l: l, days: days, at: at, events: make([]Event, len(at))}
+	f := fetch{l: l, days: days, now: l.store.Now(), at: at, events: make([]Event, len(at))}
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(fetchReaders)
 	for _, s := range f.spans() {
@@ -57,6 +57,7 @@ func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
 type fetch struct {
 	l      *Log
 	days   []chapter
+	now    time.Time // when it began, for all of it: spans are cut and read by the same guess
 	at     []At
 	events []Event // filled in by the readers, each at its own indexes
 }
@@ -79,7 +80,7 @@ func (f *fetch) locations(p position) []location {
 	switch {
 	case alone == merged:
 		return []location{alone}
-	case c.closed.IsZero(), f.l.store.Now().Sub(c.closed) < likelyMerged:
+	case c.closed.IsZero(), f.now.Sub(c.closed) < likelyMerged:
 		return []location{alone, merged, alone}
 	}
 	return []location{merged, alone, merged}
@@ -115,7 +116,10 @@ func (f *fetch) read(ctx context.Context, s span) error {
 				continue
 			}
 		}
-		if err := f.search(ctx, i, p, places[1:], err); err != nil {
+		if !errors.Is(err, errShort) {
+			places = places[1:]
+		} // else the object ends before the last event of the span, which says nothing of this one
+		if err := f.search(ctx, i, p, places, err); err != nil {
 			return err
 		}
 	}
@@ -123,21 +127,30 @@ func (f *fetch) read(ctx context.Context, s span) error {
 }
 
 // search looks for event i in places. before is why it was not found so far, nil where something else was.
+// It is damaged only where every place has been seen without it: one that could not be read may hold it.
 func (f *fetch) search(ctx context.Context, i int, p position, places []location, before error) error {
+	unread := before
 	for _, where := range places {
 		data, err := f.l.readRange(ctx, where.key, where.start, int64(p.length))
 		if err == nil && f.take(i, data) {
 			return nil
 		}
-		before = err
+		if seen(unread) {
+			unread = err
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case before == nil, errors.Is(before, errAbsent), errors.Is(before, errShort):
+	case seen(unread):
 		return fmt.Errorf("%w: %d bytes at %d of %s", ErrDamaged, p.length, p.offset, f.locations(p)[0].key)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, before)
+	return fmt.Errorf("%w: %w", ErrUnavailable, unread)
+}
+
+// seen tells of the error of reading a place whether the store showed what is there.
+func seen(err error) bool {
+	return err == nil || errors.Is(err, errAbsent) || errors.Is(err, errShort)
 }
 
 // take decodes event i from what was found, if that is it.

@@ -31,6 +31,8 @@
 //     last, up to maxBodies (bodies.go). Other messages are read from the log by their place in it. An exchange
 //     that nobody uses is put away (residence.go); it is never open twice. What is out of memory costs a
 //     read, and changes no answer.
+//   - A thread expires within a second of its needed_by though nobody asks, at any replica that lives: each
+//     has one timer for each exchange that has such a thread. The event alone expires it.
 //   - A snapshot is written where nobody waits for it (upkeep.go). Losing one costs a longer start.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
@@ -46,6 +48,9 @@
 //   - one trial of the storage, for at most trialTime, while someone waits for it (ready.go);
 //   - one that merges closed days, one exchange at a time, some minutes after Start and then once a day
 //     (compact.go);
+//   - on a shared store, one that looks what other replicas did, some exchanges at a time (watch.go);
+//   - one per exchange whose deadline has come, until what is due is stored (deadlines.go); its timers are
+//     ended first by Close;
 //   - one that writes snapshots that are due and puts exchanges away, one at a time (upkeep.go);
 //   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.

@@ -85,6 +85,7 @@ type Engine struct {
 	departures int                             // openings that are being put away
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
+	alarms  alarms
 	bodies  *bodies
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
 	storage storage
@@ -112,6 +113,7 @@ func New(store Store, o Options) *Engine {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.leave = e.calls.Done
+	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
 	e.die = func(err error) {
@@ -144,7 +146,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
-	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) || !e.spawn(e.upkeepLoop) {
+	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) || !e.spawn(e.upkeepLoop) || e.store.Shared() && !e.spawn(e.watchLoop) {
 		return errClosing()
 	}
 	return nil
@@ -161,6 +163,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.closed = true
 	e.mu.Unlock()
 	close(e.closing)
+	e.alarms.close()
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is
 	// being opened in the background now has no one to serve.

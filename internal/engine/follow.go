@@ -82,6 +82,13 @@ func (x *running) follow() (unfollow func()) {
 	}
 }
 
+// followed reports whether a follower keeps the exchange near the head.
+func (x *running) followed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.unfollow != nil
+}
+
 // poll looks for new commits each second until ctx ends. A store that can't be read is said once,
 // and once more when it answers again.
 func (x *running) poll(ctx context.Context) {

@@ -27,6 +27,10 @@ type machine struct {
 	exchange string
 	bodies   *bodies // of the threads that are written to; not used before live is set
 	live     bool
+
+	deadline func(at time.Time, ok bool) // told when the next deadline of a thread changes; nil for nobody
+	due      time.Time                   // what it was told last
+	waiting  bool
 }
 
 func newMachine(exchangeID string, b *bodies) *machine {
@@ -38,6 +42,7 @@ func (m *machine) goLive() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = true
+	m.await()
 }
 
 // Apply folds one durable commit, as eventlog.Machine says.
@@ -61,6 +66,9 @@ func (m *machine) Apply(events []eventlog.Event) {
 	if m.telling > before && m.news != nil {
 		close(m.news)
 		m.news = nil
+	}
+	if m.live {
+		m.await()
 	}
 	if m.applied != nil {
 		m.applied(events)

@@ -212,6 +212,7 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		requests: map[string]time.Time{},
 		original: map[string]originalDate{},
 	}
+	x.machine.deadline = x.deadline
 	if e.applied != nil {
 		x.machine.applied = func(events []eventlog.Event) { e.applied(id, events) }
 	}

@@ -33,25 +33,30 @@ func (e *Engine) upkeepLoop() {
 			return
 		case <-tick.C:
 		}
-		for _, o := range e.resident() {
+		all := e.resident()
+		spare := map[*opening]bool{}
+		for _, o := range e.spare(all) {
+			spare[o] = true
+		}
+		for _, o := range all {
 			select {
 			case <-e.closing:
 				return
 			default:
-				e.upkeep(o)
+				e.upkeep(o, spare[o])
 			}
 		}
 	}
 }
 
-func (e *Engine) upkeep(o *opening) {
+func (e *Engine) upkeep(o *opening, spare bool) {
 	leave, ok := e.visit(o)
 	if !ok {
 		return
 	}
 	idleSince := time.Now().Add(-idleAfter)
 	e.mu.Lock()
-	idle := o.users == 1 && o.used.Before(idleSince)
+	idle := spare && o.users == 1 && o.used.Before(idleSince)
 	e.mu.Unlock()
 	if idle {
 		o.x.snapshot(e.life, closeAfter)

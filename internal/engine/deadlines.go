@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
+const (
+	// deadlineSlack is added to the wait for a deadline: times in the log are whole milliseconds, and an
+	// exchange that looks a moment too early would only look again.
+	deadlineSlack = 2 * time.Millisecond
+	// deadlineRetry and deadlineRetryMax bound the pauses while the storage does not take an expiry.
+	deadlineRetry    = time.Second
+	deadlineRetryMax = 15 * time.Second
+)
+
+// alarms wake exchanges when the next of their deadlines comes: one timer for each exchange that has a thread
+// which expires, whether it is open or was put away. Nothing looks through threads or exchanges for what is due.
+type alarms struct {
+	ring func(exchangeID string) // called in a goroutine of the timer's; must not wait
+
+	mu     sync.Mutex
+	closed bool
+	set    map[string]alarm
+}
+
+type alarm struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+// wake sets the exchange's alarm to a time that is in so long, in the place of the one it has.
+func (a *alarms) wake(exchangeID string, at time.Time, in time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, ok := a.set[exchangeID]
+	if a.closed || ok && before.at.Equal(at) {
+		return
+	}
+	if ok {
+		before.timer.Stop()
+	}
+	a.set[exchangeID] = alarm{at, time.AfterFunc(max(in, 0)+deadlineSlack, func() {
+		a.mu.Lock()
+		mine := a.set[exchangeID].at.Equal(at)
+		if mine {
+			delete(a.set, exchangeID)
+		}
+		a.mu.Unlock()
+		if mine {
+			a.ring(exchangeID)
+		}
+	})}
+}
+
+// rest takes the exchange's alarm away.
+func (a *alarms) rest(exchangeID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if before, ok := a.set[exchangeID]; ok {
+		before.timer.Stop()
+		delete(a.set, exchangeID)
+	}
+}
+
+// close ends all alarms.
+func (a *alarms) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	for id, set := range a.set {
+		set.timer.Stop()
+		delete(a.set, id)
+	}
+}
+
+// await sets the alarm to the state's next deadline. m.mu must be held.
+func (m *machine) await() {
+	at, ok := m.state.NextDue()
+	if ok == m.waiting && at.Equal(m.due) || m.deadline == nil {
+		return
+	}
+	m.due, m.waiting = at, ok
+	m.deadline(at, ok)
+}
+
+// deadline is told when the next deadline of the exchange changes. It is called under the log's lock.
+func (x *running) deadline(at time.Time, ok bool) {
+	if ok {
+		x.engine.alarms.wake(x.id, at, at.Sub(x.engine.store.Now()))
+	} else {
+		x.engine.alarms.rest(x.id)
+	}
+}
+
+// expireDue opens the exchange if need be and moves what is due. Every replica that knows of the deadline
+// does so; all but the first find nothing to do (docs/storage.md, rule 12). It tries until it is done or the
+// engine closes.
+func (e *Engine) expireDue(exchangeID string) {
+	for wait := deadlineRetry; ; wait = min(2*wait, deadlineRetryMax) {
+		err := e.expireOnce(exchangeID)
+		if err == nil || errors.Is(err, eventlog.ErrNotFound) || e.life.Err() != nil {
+			return
+		}
+		if refusal, ok := errors.AsType[*exchange.Error](err); ok && refusal.Code == exchange.CodeReadOnly {
+			return // a newer version of the server does it
+		}
+		e.log.Warn("a deadline has come and could not be stored; trying again", "exchange", exchangeID, "error", err)
+		select {
+		case <-e.closing:
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (e *Engine) expireOnce(exchangeID string) error {
+	x, leave, err := e.find(e.life, exchangeID, forever)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for {
+		cmd := &exchange.Expire{}
+		if err := x.submit(e.life, cmd); err != nil {
+			return err
+		}
+		if !cmd.Result.More {
+			x.machine.rearm()
+			return nil
+		}
+	}
+}
+
+// rearm sets the alarm that has rung to what is next.
+func (m *machine) rearm() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due, m.waiting = time.Time{}, false
+	m.await()
+}

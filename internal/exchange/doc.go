@@ -23,7 +23,8 @@
 //     costs what it returns.
 //   - The state knows of a message only where the log keeps it. No rule reads what one says after it
 //     was decided on.
-//   - Refs are never reused: a thread, once there, is never removed.
+//   - Refs are never reused: a thread, once there, is never removed. Ids of executors neither: of one who
+//     was removed the state keeps the id, for good.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
 //     values are shown as far as they can be, and never end a start.
 //   - A type of event that this version does not know may change who holds a thread. From then on
@@ -56,7 +57,7 @@
 //
 // # Files
 //
-// One command per file: register.go, create.go, update.go, profile.go; each holds the payloads it
+// One command per file: register.go, create.go, update.go, profile.go, key.go, remove.go; each holds the payloads it
 // writes and how they are folded. status.go is the state machine, blocks.go what is read out of a
 // message, ref.go and id.go the names, state.go the queries, thread.go, message.go and executor.go what
 // they return, apply.go the fold, freeze.go, encode.go and decode.go the snapshot, difference.go what

@@ -100,6 +100,19 @@ var commands = []command{
 		},
 		adds: true, // each is announced
 	},
+	{
+		name: "rotate", exchange: "home", event: exchange.ExecutorUpdated, payload: `{"api_key_hash":`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			_, err := e.RotateKey(ctx, s.phone, "phone")
+			return err
+		},
+		again: []exchange.Code{exchange.CodeUnauthorized}, // the key is dead
+	},
+	{
+		name: "leave", exchange: "home", event: exchange.ExecutorRemoved, payload: `{}`,
+		run:   func(ctx context.Context, e *Engine, s stage) error { return e.Remove(ctx, s.phone, "phone") },
+		again: []exchange.Code{exchange.CodeUnauthorized},
+	},
 }
 
 func settingOf(word string) map[string]json.RawMessage {
@@ -180,7 +193,7 @@ func (x cell) play(t *testing.T) bool {
 		case calls > x.call:
 			fault = x.rest
 		}
-		written = written || fault == x.fault && op.Kind == faultblob.Put
+		written = written || fault == x.fault && (op.Kind == faultblob.Put || op.Kind == faultblob.Delete)
 		return fault
 	})
 	err := x.answer(t, e, s, x.what)

@@ -37,14 +37,16 @@ func (e *Engine) RotateKey(ctx context.Context, c Caller, executorID string) (ap
 	if err := x.submit(ctx, cmd); err != nil {
 		return "", err
 	}
-	x.noteKey(ctx, executorID)
+	if err := x.noteKey(ctx, executorID); err != nil {
+		return "", e.unreadable(ctx, err)
+	}
 	return key, nil
 }
 
 // noteKey writes the hash of the new key into the profile object, as far as that is possible: the log
 // alone decides about keys, but an operator reads the object, and it must not bring an old key back should
-// it one day be adopted again.
-func (x *running) noteKey(ctx context.Context, executorID string) {
+// it one day be adopted again. It returns an error only where nothing may be answered any more.
+func (x *running) noteKey(ctx context.Context, executorID string) error {
 	patient, cancel := x.engine.detached(ctx, afterwards)
 	defer cancel()
 	done, err := x.engine.profiles.take(patient, x.id, executorID)
@@ -52,11 +54,9 @@ func (x *running) noteKey(ctx context.Context, executorID string) {
 		defer done()
 		err = x.changeProfile(patient, executorID, ProfileUpdate{})
 	}
-	switch {
-	case err == nil:
-	case x.engine.store.Fatal(err):
-		x.engine.die(err)
-	default:
-		x.logger.Warn("a new key's hash is not in its profile yet; the next change of the profile writes it", "executor", executorID, "error", err)
+	if err == nil || x.engine.store.Fatal(err) {
+		return err
 	}
+	x.logger.Warn("a new key's hash is not in its profile yet; the next change of the profile writes it", "executor", executorID, "error", err)
+	return nil
 }

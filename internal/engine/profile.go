@@ -189,7 +189,10 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	d := &decision{command: cmd}
 	err = inPart(x.outcome(ctx, d, x.log.Submit(patient, d)))
 	if _, still := x.executor(executorID); !still {
-		x.deleteProfile(patient, executorID) // it was removed meanwhile, and its object may have come back by this
+		// It was removed meanwhile, and its object may have come back by this.
+		if fatal := x.deleteProfile(patient, executorID); fatal != nil {
+			return e.unreadable(ctx, fatal)
+		}
 	}
 	return err
 }

@@ -36,21 +36,25 @@ func (e *Engine) Remove(ctx context.Context, c Caller, executorID string) error 
 	}
 	patient, cancel := e.detached(ctx, afterwards)
 	defer cancel()
-	x.deleteProfile(patient, executorID)
+	if err := x.deleteProfile(patient, executorID); err != nil {
+		return e.unreadable(ctx, err)
+	}
 	return nil
 }
 
-// deleteProfile deletes the profile object of an executor who was removed. Nobody waits for that to succeed.
-func (x *running) deleteProfile(ctx context.Context, executorID string) {
+// deleteProfile deletes the profile object of an executor who was removed. One that can't be deleted now is
+// deleted later; so it returns an error only where nothing may be answered any more.
+func (x *running) deleteProfile(ctx context.Context, executorID string) error {
 	store := x.engine.store
 	err := store.Bucket().Delete(ctx, profileKey(x.id, executorID))
 	switch {
 	case err == nil, store.NoSuchKey(err):
+		return nil
 	case store.Fatal(err):
-		x.engine.die(fmt.Errorf("delete the profile of %s: %w", executorID, err))
-	default:
-		x.logger.Warn("the profile of a removed executor is still there; it will be deleted within a day", "executor", executorID, "error", err)
+		return fmt.Errorf("delete the profile of %s: %w", executorID, err)
 	}
+	x.logger.Warn("the profile of a removed executor is still there; it will be deleted within a day", "executor", executorID, "error", err)
+	return nil
 }
 
 // deleteLeftovers deletes the profile objects of executors who were removed, where any are left.
@@ -74,8 +78,12 @@ func (x *running) deleteLeftovers(ctx context.Context) {
 		return
 	}
 	for _, id := range files {
-		if removed[id] && ctx.Err() == nil {
-			x.deleteProfile(ctx, id)
+		if !removed[id] || ctx.Err() != nil {
+			continue
+		}
+		if err := x.deleteProfile(ctx, id); err != nil {
+			x.engine.die(err)
+			return
 		}
 	}
 }

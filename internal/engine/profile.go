@@ -149,6 +149,9 @@ type ProfileUpdate struct {
 // announcement reads the change. A failure in between leaves settings that count already and a
 // display name and capabilities that don't yet; the same update again completes it.
 func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string, u ProfileUpdate) error {
+	if err := refuseMasked(u.Settings); err != nil {
+		return err // what is wrong with the body comes before whose profile it is
+	}
 	if executorID != c.Executor {
 		return refuse(exchange.CodeNotYourProfile, "Can only update your own profile")
 	}
@@ -157,9 +160,6 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 		return err
 	}
 	defer leave()
-	if err := refuseMasked(u.Settings); err != nil {
-		return err
-	}
 	began := time.Now()
 	done, err := e.profiles.take(ctx, x.id, executorID)
 	switch {

@@ -57,17 +57,25 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"unknown key of another exchange", "GET", "/requests", "", "mess_nowhere_0123456789abcdef0123456789abcdef", 401, "unauthorized", nil},
 		{"malformed key", "PATCH", "/requests/x", "{", "x", 401, "unauthorized", nil},
 		{"endless key", "POST", "/requests", "{", "mess_home_" + strings.Repeat("f", 500_000), 401, "unauthorized", nil},
+		{"no key, new operations", "DELETE", "/executors/phone", "", "", 401, "unauthorized", nil},
+		{"no key, someone's key", "POST", "/executors/nobody/key", big, "", 401, "unauthorized", text},
+		{"unknown key, catalogue", "GET", "/capabilities?tag=a&tag=b", "", goodKey, 401, "unauthorized", nil},
 		{"empty key", "GET", "/requests", "", " ", 401, "unauthorized", nil},
 
 		{"foreign key, everything wrong", "POST", "/requests", big, stranger, 403, "wrong_exchange", text},
 		{"foreign key, unknown path", "GET", "/nothing", "", stranger, 403, "wrong_exchange", nil},
 		{"foreign key, unknown method", "PUT", "/executors", "{", stranger, 403, "wrong_exchange", nil},
 
+		{"foreign key, own name", "DELETE", "/executors/phone", "", stranger, 403, "wrong_exchange", nil},
+		{"foreign key, bad parameter", "GET", "/capabilities?tag=a&tag=b", "", stranger, 403, "wrong_exchange", nil},
+
 		{"unknown path, unknown method, bad body", "PUT", "/nothing", big, phone, 404, "not_found", text},
 		{"unknown path below a thread", "GET", "/requests/" + held + "/nothing", "", phone, 404, "not_found", nil},
 		{"only the exchange", "GET", "/", "", phone, 404, "not_found", nil},
 
 		{"unknown method, bad body", "PUT", "/requests/" + held, big, phone, 405, "method_not_allowed", text},
+		{"method of a key", "GET", "/executors/agent/key", "", phone, 405, "method_not_allowed", nil},
+		{"method of the catalogue", "DELETE", "/capabilities", "", phone, 405, "method_not_allowed", nil},
 		{"method of the open path", "GET", "/register", "", "", 405, "method_not_allowed", nil},
 
 		{"too large, wrong type", "POST", "/requests", big, phone, 413, "too_large", text},
@@ -85,6 +93,13 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"no body at all", "POST", "/requests", "", phone, 400, "invalid", []string{"Content-Type", ""}},
 
 		{"another's profile", "PATCH", "/executors/agent", `{}`, phone, 403, "not_your_profile", nil},
+		{"another's key, whatever is sent", "POST", "/executors/agent/key", "{", phone, 403, "not_your_profile", text},
+		{"nobody's key", "POST", "/executors/nobody/key", "", phone, 403, "not_your_profile", nil},
+		{"another's removal", "DELETE", "/executors/agent", "", phone, 403, "not_your_profile", nil},
+		{"nobody's removal", "DELETE", "/executors/nobody", "", phone, 403, "not_your_profile", nil},
+		{"reading nobody", "GET", "/executors/nobody", "", phone, 404, "executor_not_found", nil},
+		{"reading a path", "GET", "/executors/..%2F..%2Fagent", "", phone, 404, "executor_not_found", nil},
+		{"settings as they are shown, another's profile", "PATCH", "/executors/agent", `{"notifications":[{"type":"ntfy","topic":"***"}]}`, phone, 400, "invalid", nil},
 		{"nobody's profile", "PATCH", "/executors/nobody", `{}`, phone, 403, "not_your_profile", nil},
 		{"no thread", "PATCH", "/requests/nothing", `{"status":"claimed"}`, phone, 404, "thread_not_found", nil},
 		{"held", "PATCH", "/requests/" + held, `{"status":"claimed"}`, agent, 409, "already_claimed", nil},

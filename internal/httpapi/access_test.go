@@ -185,12 +185,12 @@ func TestWrongKeysAreLimited(t *testing.T) {
 	}
 	wantTooMany(t, "with a body", home.as("x").from("192.0.2.9", "POST", "/requests", `{"intent":"x"}`))
 	for name, got := range map[string]int{
-		"a good key":          home.as(goodKey).from("192.0.2.9", "GET", "/requests", "").status,
-		"a foreign key":       home.as(foreignKey).from("192.0.2.9", "GET", "/requests", "").status,
-		"another address":     home.as("x").from("192.0.2.8", "GET", "/requests", "").status,
-		"no key":              home.from("192.0.2.9", "GET", "/requests", "").status,
-		"registering":         home.from("192.0.2.9", "POST", "/register", `{"executor_id":"x"}`).status,
-		"the same /64":        home.as("x").from("[2001:db8::1]", "GET", "/requests", "").status,
+		"a good key":      home.as(goodKey).from("192.0.2.9", "GET", "/requests", "").status,
+		"a foreign key":   home.as(foreignKey).from("192.0.2.9", "GET", "/requests", "").status,
+		"another address": home.as("x").from("192.0.2.8", "GET", "/requests", "").status,
+		"no key":          home.from("192.0.2.9", "GET", "/requests", "").status,
+		"registering":     home.from("192.0.2.9", "POST", "/register", `{"executor_id":"x"}`).status,
+		"the same /64":    home.as("x").from("[2001:db8::1]", "GET", "/requests", "").status,
 	} {
 		want := map[string]int{"a good key": 200, "a foreign key": 403, "another address": 401, "no key": 401, "registering": 201, "the same /64": 401}[name]
 		if got != want {

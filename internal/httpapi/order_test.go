@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestOrderOfRefusals(t *testing.T) {
 	phone, agent, stranger := home.register("phone"), home.register("agent"), office.register("phone")
 	held := agent.create(`{"intent":"x"}`)
 	phone.want(200, "PATCH", "/requests/"+held, `{"status":"claimed"}`)
-	for _, c := range breaches(phone.key, agent.key, stranger.key, held) {
+	for _, c := range slices.Concat(breaches(phone.key, agent.key, stranger.key, held), executorBreaches(phone.key, stranger.key)) {
 		at := home.as(c.key)
 		if rest, up := strings.CutPrefix(c.path, "/.."); up {
 			at.base, c.path = "/api/v1/exchanges", rest
@@ -57,25 +58,17 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"unknown key of another exchange", "GET", "/requests", "", "mess_nowhere_0123456789abcdef0123456789abcdef", 401, "unauthorized", nil},
 		{"malformed key", "PATCH", "/requests/x", "{", "x", 401, "unauthorized", nil},
 		{"endless key", "POST", "/requests", "{", "mess_home_" + strings.Repeat("f", 500_000), 401, "unauthorized", nil},
-		{"no key, new operations", "DELETE", "/executors/phone", "", "", 401, "unauthorized", nil},
-		{"no key, someone's key", "POST", "/executors/nobody/key", big, "", 401, "unauthorized", text},
-		{"unknown key, catalogue", "GET", "/capabilities?tag=a&tag=b", "", goodKey, 401, "unauthorized", nil},
 		{"empty key", "GET", "/requests", "", " ", 401, "unauthorized", nil},
 
 		{"foreign key, everything wrong", "POST", "/requests", big, stranger, 403, "wrong_exchange", text},
 		{"foreign key, unknown path", "GET", "/nothing", "", stranger, 403, "wrong_exchange", nil},
 		{"foreign key, unknown method", "PUT", "/executors", "{", stranger, 403, "wrong_exchange", nil},
 
-		{"foreign key, own name", "DELETE", "/executors/phone", "", stranger, 403, "wrong_exchange", nil},
-		{"foreign key, bad parameter", "GET", "/capabilities?tag=a&tag=b", "", stranger, 403, "wrong_exchange", nil},
-
 		{"unknown path, unknown method, bad body", "PUT", "/nothing", big, phone, 404, "not_found", text},
 		{"unknown path below a thread", "GET", "/requests/" + held + "/nothing", "", phone, 404, "not_found", nil},
 		{"only the exchange", "GET", "/", "", phone, 404, "not_found", nil},
 
 		{"unknown method, bad body", "PUT", "/requests/" + held, big, phone, 405, "method_not_allowed", text},
-		{"method of a key", "GET", "/executors/agent/key", "", phone, 405, "method_not_allowed", nil},
-		{"method of the catalogue", "DELETE", "/capabilities", "", phone, 405, "method_not_allowed", nil},
 		{"method of the open path", "GET", "/register", "", "", 405, "method_not_allowed", nil},
 
 		{"too large, wrong type", "POST", "/requests", big, phone, 413, "too_large", text},
@@ -93,6 +86,27 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"no body at all", "POST", "/requests", "", phone, 400, "invalid", []string{"Content-Type", ""}},
 
 		{"another's profile", "PATCH", "/executors/agent", `{}`, phone, 403, "not_your_profile", nil},
+		{"nobody's profile", "PATCH", "/executors/nobody", `{}`, phone, 403, "not_your_profile", nil},
+		{"no thread", "PATCH", "/requests/nothing", `{"status":"claimed"}`, phone, 404, "thread_not_found", nil},
+		{"held", "PATCH", "/requests/" + held, `{"status":"claimed"}`, agent, 409, "already_claimed", nil},
+		{"taken id", "POST", "/register", `{"executor_id":"phone"}`, "", 409, "already_registered", nil},
+
+		{"accepted in any case", "POST", "/requests", `{"intent":"x"}`, phone, 201, "", []string{"Content-Type", "Application/JSON; charset=utf-8"}},
+	}
+}
+
+// executorBreaches are those of reading, leaving, keys and the catalogue, in the same order.
+func executorBreaches(phone, stranger string) []breach {
+	big := `{"intent":"` + strings.Repeat("x", maxBody) + `"}`
+	text := []string{"Content-Type", "text/plain"}
+	return []breach{
+		{"no key, new operations", "DELETE", "/executors/phone", "", "", 401, "unauthorized", nil},
+		{"no key, someone's key", "POST", "/executors/nobody/key", big, "", 401, "unauthorized", text},
+		{"unknown key, catalogue", "GET", "/capabilities?tag=a&tag=b", "", goodKey, 401, "unauthorized", nil},
+		{"foreign key, own name", "DELETE", "/executors/phone", "", stranger, 403, "wrong_exchange", nil},
+		{"foreign key, bad parameter", "GET", "/capabilities?tag=a&tag=b", "", stranger, 403, "wrong_exchange", nil},
+		{"method of a key", "GET", "/executors/agent/key", "", phone, 405, "method_not_allowed", nil},
+		{"method of the catalogue", "DELETE", "/capabilities", "", phone, 405, "method_not_allowed", nil},
 		{"another's key, whatever is sent", "POST", "/executors/agent/key", "{", phone, 403, "not_your_profile", text},
 		{"nobody's key", "POST", "/executors/nobody/key", "", phone, 403, "not_your_profile", nil},
 		{"another's removal", "DELETE", "/executors/agent", "", phone, 403, "not_your_profile", nil},
@@ -100,12 +114,6 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"reading nobody", "GET", "/executors/nobody", "", phone, 404, "executor_not_found", nil},
 		{"reading a path", "GET", "/executors/..%2F..%2Fagent", "", phone, 404, "executor_not_found", nil},
 		{"settings as they are shown, another's profile", "PATCH", "/executors/agent", `{"notifications":[{"type":"ntfy","topic":"***"}]}`, phone, 400, "invalid", nil},
-		{"nobody's profile", "PATCH", "/executors/nobody", `{}`, phone, 403, "not_your_profile", nil},
-		{"no thread", "PATCH", "/requests/nothing", `{"status":"claimed"}`, phone, 404, "thread_not_found", nil},
-		{"held", "PATCH", "/requests/" + held, `{"status":"claimed"}`, agent, 409, "already_claimed", nil},
-		{"taken id", "POST", "/register", `{"executor_id":"phone"}`, "", 409, "already_registered", nil},
-
-		{"accepted in any case", "POST", "/requests", `{"intent":"x"}`, phone, 201, "", []string{"Content-Type", "Application/JSON; charset=utf-8"}},
 	}
 }
 

@@ -96,8 +96,9 @@ func TestRotateKeyWithoutTheProfile(t *testing.T) {
 		var log logBuffer
 		e := launchWith(t, store, Options{Logger: log.logger()})
 		_, c := enroll(t, e, "home", "my-phone")
-		store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
+		store.OnCall(func(ctx context.Context, op faultblob.Op) faultblob.Fault {
 			if op.Key == phoneProfile {
+				<-ctx.Done() // the store hangs
 				return faultblob.Drop
 			}
 			return faultblob.None

@@ -102,8 +102,15 @@ fuzz: ## each fuzz target for a short while, FUZZTIME=20000x runs
 	done
 
 .PHONY: bench
-bench: build ## the server against a bare handler and the disk, as a table
-	go run ./internal/e2e/bench -server ./$(BIN)
+bench: build ## the server against a bare handler, the disk and an S3 server, as tables
+	go run -tags $(TAGS) ./internal/e2e/bench -server ./$(BIN)
+
+# Ten minutes and 2 GB of disk. BENCH_BIG=-single adds the start with one event an object, a million files.
+BENCH_BIG ?=
+
+.PHONY: bench-big
+bench-big: build ## costs, memory and starts with a million threads against a hundred
+	go run -tags $(TAGS) ./internal/e2e/bench -server ./$(BIN) -threads "" -s3=false -scale 1000000 $(BENCH_BIG)
 
 .PHONY: tidy
 tidy: ## go mod tidy in both modules

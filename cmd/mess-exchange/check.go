@@ -10,9 +10,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 )
 
-// check reads every log of the storage and prints a line for each thing that is wrong with one, and
-// for each oddity that every server reads past. It writes nothing and takes no lock, so it may run beside
-// a server. It returns an error where anything is wrong.
+// check reads everything in the storage and prints a line for each thing that is wrong, and for each oddity
+// that every server reads past. It writes nothing and takes no lock, so it may run beside a server. Where
+// anything is wrong it returns an error, which names the object of the first finding.
 func check(ctx context.Context, c *config, stdout io.Writer) error {
 	store, err := c.openStore(ctx, true)
 	if err != nil {
@@ -25,7 +25,7 @@ func check(ctx context.Context, c *config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	wrong := 0
+	wrong, first := 0, ""
 	for _, id := range ids {
 		r, err := engine.Check(ctx, store, id)
 		if errors.Is(err, eventlog.ErrNotFound) {
@@ -35,11 +35,14 @@ func check(ctx context.Context, c *config, stdout io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("check %s: %w", id, err)
 		}
+		if wrong == 0 {
+			first = r.First
+		}
 		wrong += len(r.Findings)
 		printReport(stdout, r)
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%d findings in %d exchanges", wrong, len(ids))
+		return fmt.Errorf("%d findings in %d exchanges, the first in %s", wrong, len(ids), first)
 	}
 	fmt.Fprintf(stdout, "ok: nothing is wrong in %d exchanges\n", len(ids))
 	return nil

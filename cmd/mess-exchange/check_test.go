@@ -60,7 +60,23 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err = checkOf(t, dir)
-	if err == nil || !strings.Contains(out, filepath.Base(torn)) || !strings.Contains(out, "office: FINDING: ") || !strings.Contains(err.Error(), "findings in 2 exchanges") {
+	if err == nil || !strings.Contains(out, filepath.Base(torn)) || !strings.Contains(out, "office: FINDING: ") || !strings.Contains(err.Error(), "findings in 2 exchanges, the first in events/exchange=home/") ||
+		!strings.HasSuffix(err.Error(), "/"+filepath.Base(torn)) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Ensure that check looks at the profiles too.
+func TestCheckOfProfiles(t *testing.T) {
+	dir := t.TempDir()
+	s := launch(t, "STORAGE_PATH="+dir)
+	register(t, s, "home", "agent")
+	profile := filepath.Join(dir, "executors", "exchange=home", "agent.json")
+	if err := os.Rename(profile, filepath.Join(filepath.Dir(profile), "phone.json")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := checkOf(t, dir)
+	if err == nil || err.Error() != "1 findings in 1 exchanges, the first in executors/exchange=home/phone.json" || !strings.Contains(out, "home: FINDING: executors/exchange=home/phone.json names another executor") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

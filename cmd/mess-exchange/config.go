@@ -37,7 +37,7 @@ type config struct {
 	TrustedProxies    string `var:"TRUSTED_PROXIES" help:"Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,fd00::/8; none is none."`
 	CapabilitiesDir   string `var:"CAPABILITIES_DIR" default:"./capabilities" help:"Folder of the YAML files that describe capabilities; it need not be there."`
 
-	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503. Each costs some 20 KB of memory."`
+	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
 	PprofAddr   string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 

@@ -20,6 +20,10 @@ const (
 	// MaxKeyLength is the length of the longest key that Parse takes, in bytes. New keys have at
 	// most 102 (an exchange id of 64).
 	MaxKeyLength = 512
+	// usualKeyLength is above that of new keys.
+	usualKeyLength = 128
+
+	hashLength = (sha256.Size + 2) / 3 * 4 // base64
 )
 
 // New makes the API key of an executor of exchange, with 128 bits read from random; nil is
@@ -63,8 +67,11 @@ func notInToken(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r)
 
 // Hash returns what is stored of a key: the standard base64 of the SHA-256 of the whole key.
 func Hash(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return base64.StdEncoding.EncodeToString(sum[:])
+	var text [usualKeyLength]byte // so that the bytes of a usual key are not allocated for each request
+	sum := sha256.Sum256(append(text[:0], key...))
+	var hash [hashLength]byte
+	base64.StdEncoding.Encode(hash[:], sum[:])
+	return string(hash[:])
 }
 
 // EqualHash reports whether two hashes are the same, in a time that does not depend on where they

@@ -9,14 +9,18 @@
 // SIGTERM, after which it must leave with code 0 and everything answered stored, and SIGKILL, after
 // which everything answered must be stored too.
 //
+// What the server does behind its answers is killed in its middle, at moments spread over all its steps
+// (crash_linux_test.go, on a log that age_test.go has made old), and a replica is stopped while a day is
+// merged behind its back (sleep_test.go).
+//
 // Storage that fails is a proxy before the S3 server that hangs, cuts, fails or refuses (outage_s3_test.go),
 // and a small disk that is filled or made read-only (outage_linux_test.go). The disk is mounted in a
 // namespace of its own, which needs root or a kernel that lets users make namespaces.
 //
 // Beside the answers they read the stored log with a small reader of their own (log_test.go), run
-// the commands of README.md as a reader would paste them (readme_test.go), query the folder with
-// DuckDB (duckdb_test.go, with the program in duckdb/, a module of its own because it needs cgo) and
-// open the documentation page in Chromium (browser_test.go, with the script in browser/).
+// the commands of README.md and docs/operations.md as a reader would paste them (readme_test.go,
+// operations_linux_test.go), query the folder with DuckDB (duckdb_test.go, with the program in
+// duckdb/, a module of its own because it needs cgo) and open the documentation page in Chromium (browser_test.go, with the script in browser/).
 //
 // TestTorture (torture_test.go) does all of it at once, for as long as it is told (`make torture`):
 //

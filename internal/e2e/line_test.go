@@ -42,6 +42,7 @@ type line struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	weather weather
+	hold    *hold         // nil for none
 	skew    time.Duration // of the Date in answers
 	open    map[net.Conn]struct{}
 	counts  map[weather]int // requests that it hit
@@ -77,6 +78,7 @@ func newLine(t *testing.T, store *s3test.Server, rng *rand.Rand) *line {
 	l.front = &http.Server{Handler: l, ConnState: l.connection, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = l.front.Serve(listener) }() // until Close
 	t.Cleanup(func() {
+		l.release()
 		_ = l.front.Close()
 		l.late.Wait()
 		l.back.CloseIdleConnections()
@@ -186,23 +188,85 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	<-time.After(p.before)
+	h := l.holding(r.Method)
+	h.pause(false)
 	res, content, err := l.pass(context.WithoutCancel(r.Context()), r, body)
+	date := l.date() // the store has answered, however late that is heard
+	h.pause(true)
 	<-time.After(p.after)
 	if err != nil || p.answerLost {
 		panic(http.ErrAbortHandler)
 	}
-	l.answer(w, r, res, content, p.truncates)
+	l.answer(w, r, res, content, date, p.truncates)
+}
+
+// date is what the store's clock shows, as seen from this line.
+func (l *line) date() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Add(l.skew)
+}
+
+// hold keeps requests of a method, or the answers to them, until it is released. Nothing is lost by it.
+type hold struct {
+	method  string
+	answers bool
+	caught  chan struct{} // closed when the first one is kept
+	passed  chan struct{} // closed when the store has answered the first one
+	end     chan struct{} // closed by release
+
+	first, answered sync.Once
+}
+
+// keep holds requests of a method from now on, or with answers what they are answered.
+func (l *line) keep(method string, answers bool) *hold {
+	h := &hold{method: method, answers: answers, caught: make(chan struct{}), passed: make(chan struct{}), end: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hold = h
+	return h
+}
+
+// release lets everything pass that was kept, and whatever comes.
+func (l *line) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hold != nil {
+		close(l.hold.end)
+		l.hold = nil
+	}
+}
+
+// holding returns the hold for a request, nil for none.
+func (l *line) holding(method string) *hold {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hold == nil || l.hold.method != method {
+		return nil
+	}
+	return l.hold
+}
+
+// pause keeps a request before the store has seen it, or after the store has answered it.
+func (h *hold) pause(answered bool) {
+	if h == nil {
+		return
+	}
+	if answered {
+		h.answered.Do(func() { close(h.passed) })
+	}
+	if h.answers == answered {
+		h.first.Do(func() { close(h.caught) })
+		<-h.end
+	}
 }
 
 // answer passes an answer on.
-func (l *line) answer(w http.ResponseWriter, r *http.Request, res *http.Response, content []byte, truncate bool) {
-	l.mu.Lock()
-	skew := l.skew
-	l.mu.Unlock()
+func (l *line) answer(w http.ResponseWriter, r *http.Request, res *http.Response, content []byte, date time.Time, truncate bool) {
 	for name, values := range res.Header {
 		w.Header()[name] = values
 	}
-	w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", date.UTC().Format(http.TimeFormat))
 	w.WriteHeader(res.StatusCode)
 	if r.Method == http.MethodHead {
 		return
@@ -322,4 +386,46 @@ func putThrough(l *line) (got int, date time.Time) {
 	body, _ := io.ReadAll(res.Body) // a cut answer has fewer bytes
 	date, _ = http.ParseTime(res.Header.Get("Date"))
 	return len(body), date
+}
+
+// TestLineHolds: a line keeps the requests or the answers that it was told to keep, and no others, until it is
+// told to let them pass; and the Date of an answer is the time at which the store gave it.
+func TestLineHolds(t *testing.T) {
+	arrived := make(chan string, 1)
+	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.Method }))
+	defer store.Close()
+	l := newLine(t, &s3test.Server{Endpoint: store.URL, AccessKey: "a", SecretKey: "s"}, rand.New(rand.NewPCG(1, 1)))
+	for _, answers := range []bool{false, true} {
+		h := l.keep(http.MethodPut, answers)
+		if res, err := http.Get(l.endpoint + "/b/k"); err != nil || <-arrived != http.MethodGet {
+			t.Fatalf("another method: %v, %v", res, err)
+		}
+		dates := make(chan string, 1)
+		go func() {
+			req, _ := http.NewRequest(http.MethodPut, l.endpoint+"/b/k", nil) // it is well-formed
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				dates <- res.Header.Get("Date")
+			}
+			close(dates)
+		}()
+		<-h.caught
+		given := l.date()
+		if got := len(arrived); got != map[bool]int{false: 0, true: 1}[answers] {
+			t.Errorf("answers %v: %d requests had reached the store when the line had caught one", answers, got)
+		}
+		l.shift(48 * time.Hour)
+		if !answers {
+			given = l.date()
+		}
+		if len(dates) > 0 {
+			t.Errorf("answers %v: answered before it was let pass", answers)
+		}
+		l.release()
+		date, err := http.ParseTime(<-dates)
+		if off := date.Sub(given).Abs(); err != nil || off > time.Hour || <-arrived != http.MethodPut {
+			t.Errorf("answers %v: the Date is %v, %v off (%v)", answers, date, off, err)
+		}
+		<-h.passed
+		l.shift(0)
+	}
 }

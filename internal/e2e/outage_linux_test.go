@@ -50,11 +50,7 @@ type disk struct {
 // disk can be made read-only on demand, so it lies on another one.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
-	args := []string{"--mount", "sh"}
-	if os.Getuid() != 0 {
-		args = append([]string{"--user", "--map-root-user"}, args...)
-	}
-	cmd := exec.Command("unshare", args...)
+	cmd := exec.Command("unshare", append(mountable(), "sh")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -77,6 +73,14 @@ func newDisk(t *testing.T) *disk {
 	d.run(t, fmt.Sprintf("cd '%s' && mkdir disk lock && mount -t tmpfs -o size=4m tmpfs disk && mount -t tmpfs -o size=64k tmpfs lock"+
 		" && mkdir disk/data && touch lock/l disk/data/.lock && mount --bind lock/l disk/data/.lock", base))
 	return d
+}
+
+// mountable are the arguments of unshare(1) for a command that may mount disks of its own.
+func mountable() []string {
+	if os.Getuid() != 0 {
+		return []string{"--user", "--map-root-user", "--mount"}
+	}
+	return []string{"--mount"}
 }
 
 // run has a command run beside the disk.

@@ -97,24 +97,12 @@ func start(tb testing.TB, settings ...string) *server {
 }
 
 func launch(settings []string) (*server, error) {
-	s := &server{settings: settings, log: &logText{}, exited: make(chan struct{})}
-	cmd := exec.Command(binary)
-	cmd.Env = environment(append([]string{"HOST=127.0.0.1", "PORT=0", "LOG_LEVEL=info"}, settings...))
-	stderr, err := cmd.StderrPipe()
+	listening := make(chan string, 1)
+	s, err := spawn(append([]string{"HOST=127.0.0.1", "PORT=0", "LOG_LEVEL=info"}, settings...), listening)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the program: %w", err)
-	}
-	s.process = cmd.Process
-	listening := make(chan string, 1)
-	go func() {
-		s.log.follow(stderr, listening)
-		_ = cmd.Wait() // how it ended is in ProcessState
-		s.state = cmd.ProcessState
-		close(s.exited)
-	}()
+	s.settings = settings
 	select {
 	case s.addr = <-listening:
 		s.url = "http://" + s.addr
@@ -125,6 +113,29 @@ func launch(settings []string) (*server, error) {
 		s.kill()
 		return nil, fmt.Errorf("the program did not listen within %v:\n%s", readyWithin, s.log.tail(20))
 	}
+}
+
+// spawn runs the program with arguments and waits for nothing. listening is told the address at which it says
+// that it listens, if it does; it may be nil.
+func spawn(settings []string, listening chan<- string, args ...string) (*server, error) {
+	s := &server{settings: settings, log: &logText{}, exited: make(chan struct{})}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = environment(settings)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the program: %w", err)
+	}
+	s.process = cmd.Process
+	go func() {
+		s.log.follow(stderr, listening)
+		_ = cmd.Wait() // how it ended is in ProcessState
+		s.state = cmd.ProcessState
+		close(s.exited)
+	}()
+	return s, nil
 }
 
 // kill ends the process as a power cut would, without a chance to finish anything.

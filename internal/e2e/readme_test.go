@@ -15,31 +15,32 @@ import (
 	"testing"
 )
 
-// walkBlock finds the bash blocks of README.md that tell one story: a comment in front of each, which
-// readers of the page don't see, says so.
-var walkBlock = regexp.MustCompile("(?s)<!-- e2e: walk -->\\s*```bash\n(.*?)```")
+// story returns the bash blocks of a page that tell one story, as one script: a comment in front of each, which
+// readers of the page don't see, names it. It speaks to that server instead of the one on port 3000.
+func story(t *testing.T, page, name, addr string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)<!-- e2e: " + regexp.QuoteMeta(name) + " -->\\s*```bash\n(.*?)```")
+	script := "set -euo pipefail\n"
+	for _, found := range block.FindAllStringSubmatch(string(text), -1) {
+		script += found[1]
+	}
+	told := strings.ReplaceAll(script, "localhost:3000", addr)
+	if told == script {
+		t.Fatalf("%s has no bash block after a line <!-- e2e: %s -->, or none mentions localhost:3000", page, name)
+	}
+	return told
+}
 
 // TestReadmeWalk pastes the commands of README.md, in order, into one shell, as a reader would, against
 // a fresh server. The blocks address http://localhost:3000, set what they need from the answers
 // (KEY, REF), and print those answers.
 func TestReadmeWalk(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(repository, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := walkBlock.FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) == 0 {
-		t.Fatal("README.md has no bash block after a line <!-- e2e: walk -->")
-	}
 	s := start(t, folder(t).settings...)
-	script := "set -euo pipefail\n"
-	for _, block := range blocks {
-		script += block[1]
-	}
-	script = strings.ReplaceAll(script, "http://localhost:3000", s.url)
-	if !strings.Contains(script, s.url) {
-		t.Fatal("the blocks of README.md never mention http://localhost:3000")
-	}
+	script := story(t, "README.md", "walk", s.addr)
 	bash := exec.Command("bash", "-c", script)
 	bash.Dir, bash.Env = t.TempDir(), environment(nil)
 	out, err := bash.Output()

@@ -13,7 +13,25 @@ import (
 // storage is a fresh place for a server's data.
 type storage struct {
 	settings []string
-	data     string // the folder, or the one in which the S3 server keeps the bucket
+	data     string         // the folder, or the one in which the S3 server keeps the bucket
+	store    *s3test.Server // nil for a folder
+	bucket   string
+}
+
+// put writes an object beside all servers.
+func (p storage) put(tb testing.TB, key string, content []byte) {
+	tb.Helper()
+	if p.store != nil {
+		p.store.Put(tb, p.bucket, key, content)
+		return
+	}
+	file := filepath.Join(p.data, filepath.FromSlash(key))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // folder returns a new, empty folder. It is called data, as in the contract's DuckDB query.
@@ -29,7 +47,7 @@ func bucketOf(tb testing.TB, s3 *s3test.Server) storage {
 	if err := os.Symlink(filepath.Join(s3.Folder(), bucket), data); err != nil {
 		tb.Fatal(err)
 	}
-	return storage{data: data, settings: []string{
+	return storage{data: data, store: s3, bucket: bucket, settings: []string{
 		"STORAGE_TYPE=s3",
 		"S3_ENDPOINT=" + s3.Endpoint,
 		"S3_BUCKET=" + bucket,

@@ -237,6 +237,10 @@ func TestLeftoverProfiles(t *testing.T) {
 		if _, there := bucket.Get(phoneProfile); !there || !strings.Contains(log.String(), "still there") {
 			t.Fatal("no leftover:", log.String())
 		}
+		r, err := Check(t.Context(), bucket.Store(true), "home")
+		if err != nil || len(r.Findings) != 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "who was removed") || !strings.Contains(fmt.Sprint(r.Findings), "stray.json") {
+			t.Errorf("check says %q and %q, %v", r.Findings, r.Notes, err)
+		}
 		time.Sleep(compactEvery + 2*compactSpread)
 		if got := fmt.Sprint(bucket.Keys("executors/")); got != "[executors/exchange=home/agent.json executors/exchange=home/stray.json]" {
 			t.Error(got)

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -48,6 +49,10 @@ type kept struct {
 	messages []exchange.Message
 	size     int
 }
+
+// bodiesLimit is maxBodies, or an eighth of the memory that GOMEMLIMIT leaves the process: a cache must not
+// be what makes the garbage collector work without end.
+func bodiesLimit() int { return int(min(maxBodies, debug.SetMemoryLimit(-1)/8)) }
 
 func newBodies(limit int) *bodies {
 	return &bodies{max: limit, threads: map[threadName]*list.Element{}}

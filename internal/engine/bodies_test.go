@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -157,4 +159,17 @@ func TestDamagedThread(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Ensure that the cache leaves room where the operator gave the process little memory.
+func TestBodiesWithinMemoryLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(80 << 20)
+	defer debug.SetMemoryLimit(before)
+	if got := bodiesLimit(); got != 10<<20 {
+		t.Errorf("%d bytes of 80 MiB", got)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	if got := bodiesLimit(); got != maxBodies {
+		t.Errorf("%d bytes where there is no limit", got)
+	}
 }

@@ -59,6 +59,7 @@ type Engine struct {
 	profiles profileTurns
 
 	calls      sync.WaitGroup // calls in progress; none is added once closed is set
+	leave      func()         // ends one of them
 	goroutines sync.WaitGroup // none is added once ended is set
 
 	mu       sync.Mutex
@@ -93,12 +94,13 @@ func New(store Store, o Options) *Engine {
 		untried:  map[string]struct{}{},
 		maxOpen:  maxOpen,
 		seen:     map[string]map[string]time.Time{},
-		bodies:   newBodies(maxBodies),
+		bodies:   newBodies(bodiesLimit()),
 		reading:  semaphore.NewWeighted(maxReading),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	e.leave = e.calls.Done
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
 	e.die = func(err error) {
@@ -207,7 +209,7 @@ func (e *Engine) enter() (leave func(), err error) {
 		return nil, errClosing()
 	}
 	e.calls.Add(1)
-	return e.calls.Done, nil
+	return e.leave, nil
 }
 
 // spawn runs f in a goroutine that Close waits for; false once Close no longer does.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/bucket/faultblob"
-	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
@@ -345,7 +344,8 @@ func (c command) events(t *testing.T, b *faultblob.Bucket) int {
 	return n
 }
 
-// checkAll holds the whole bucket against the format, as mess-exchange check does.
+// checkAll holds the whole bucket against the format, as mess-exchange check does. All that a fault may leave
+// behind is a profile that is not yet written or deleted, or one step ahead of the log or behind it.
 func checkAll(t *testing.T, b *faultblob.Bucket, what string) {
 	t.Helper()
 	store := b.Store(true)
@@ -354,9 +354,13 @@ func checkAll(t *testing.T, b *faultblob.Bucket, what string) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		r, err := eventlog.Check(t.Context(), store, id, eventlog.CheckOptions{})
-		if err != nil || len(r.Findings)+len(r.Notes) > 0 {
-			t.Errorf("%s: check of %s: %v %q %q", what, id, err, r.Findings, r.Notes)
+		r, err := Check(t.Context(), store, id)
+		notes := slices.DeleteFunc(r.Notes, func(note string) bool {
+			return strings.HasSuffix(note, "nobody has its key") || strings.HasSuffix(note, "a change was not completed") ||
+				strings.HasSuffix(note, "the hash of a key that was replaced") || strings.Contains(note, "of an executor who was removed")
+		})
+		if err != nil || len(r.Findings)+len(notes) > 0 {
+			t.Errorf("%s: check of %s: %v %q %q", what, id, err, r.Findings, notes)
 		}
 	}
 	if broken := b.Broken(); broken != nil {

@@ -71,26 +71,39 @@ func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, err
 
 // Threads lists threads as of the head of the log.
 func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]exchange.Thread, error) {
+	threads, _, err := e.ThreadsSince(ctx, c, f, NoHead)
+	return threads, err
+}
+
+// NoHead is the head that no log has.
+const NoHead = -1
+
+// ThreadsSince is Threads for who has the list as of an earlier head of the log, known. It returns the head
+// (the seq of the last event), and no threads where known is still it: then nothing has changed, and one
+// exchange shows the same to all its executors.
+func (e *Engine) ThreadsSince(ctx context.Context, c Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, NoHead, err
 	}
 	defer leave()
-	var threads []exchange.Thread
 	err = x.read(ctx, c, func(s *exchange.State) error {
-		threads = s.Threads(f)
+		if head = x.machine.head; head != known {
+			threads = s.Threads(f)
+		}
 		return nil
 	})
-	return threads, err
+	return threads, head, err
 }
 
 // newSuffixes returns candidates for the last part of a ref: mostly of four characters, longer ones
 // for a day whose four-character refs are nearly used up. All of them taken is out of the question.
 func newSuffixes() []string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	var suffixes []string
+	lengths := [...]int{4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6}
+	suffixes := make([]string, 0, len(lengths))
 	text := randomText(alphabet, 8*4+4*5+4*6)
-	for _, length := range [...]int{4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6} {
+	for _, length := range lengths {
 		suffixes = append(suffixes, text[:length])
 		text = text[length:]
 	}

@@ -18,22 +18,23 @@ import (
 var chaosSeeds = flag.Int("chaos.seeds", 40, "seeds of TestChaos; one that fails is named and repeats with -chaos.from")
 var chaosFrom = flag.Uint64("chaos.from", 1, "the first seed of TestChaos")
 
-// Three replicas on one bucket, clients at each, two that merge closed days, every kind of fault at every call,
-// clocks days apart, days passing, and calls that sleep for days on their way to the store or back. Whatever
-// happens: an acknowledged command is in the log exactly once, a refused one is not, a thing has one holder at a
-// time, a read shows all that was acknowledged before it began, and in the end each closed day is one object.
+// Three replicas on one bucket, clients at each, two that merge closed days, snapshots and starts from them, every
+// kind of fault at every call, clocks days apart, days passing, and calls that sleep for days on their way to the
+// store or back. Whatever happens: an acknowledged command is in the log exactly once, a refused one is not, a
+// thing has one holder at a time, a read shows all that was acknowledged before it began, a start finds a beginning
+// of the log, a snapshot is what the log makes, and in the end each closed day is one object.
 func TestChaos(t *testing.T) {
-	merges, orphans := 0, 0
+	merges, orphans, restores := 0, 0, 0
 	for seed := *chaosFrom; seed < *chaosFrom+uint64(*chaosSeeds); seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := chaos(t, seed)
-				merges, orphans = merges+w.merges, orphans+w.orphans
+				merges, orphans, restores = merges+w.merges, orphans+w.orphans, restores+w.restores
 			})
 		})
 	}
-	t.Logf("%d days were merged under way, %d commits written into a merged day were taken back", merges, orphans)
-	if *chaosSeeds >= 40 && (merges == 0 || orphans == 0) {
+	t.Logf("%d days were merged under way, %d commits written into a merged day were taken back, %d starts were from a snapshot", merges, orphans, restores)
+	if *chaosSeeds >= 40 && (merges == 0 || orphans == 0 || restores == 0) {
 		t.Error("the world is too quiet to prove anything")
 	}
 }
@@ -56,6 +57,9 @@ type world struct {
 	acked   int
 	merges  int
 	orphans int // taken back
+
+	starts   [][]Event // what starts under way found
+	restores int       // of them from a snapshot
 }
 
 func chaos(t *testing.T, seed uint64) *world {
@@ -64,7 +68,7 @@ func chaos(t *testing.T, seed uint64) *world {
 	for range 3 {
 		s := w.store()
 		s.OnCall(func(ctx context.Context, op faultblob.Op) faultblob.Fault {
-			if op.Kind == faultblob.Delete { // a replica deletes nothing else
+			if op.Kind == faultblob.Delete && isCommit(op) { // a replica deletes no other
 				w.mu.Lock()
 				w.orphans++
 				w.mu.Unlock()
@@ -95,6 +99,9 @@ func chaos(t *testing.T, seed uint64) *world {
 	}
 	log := checked(t, w.bucket)
 	judge(t, log, w.records)
+	for _, events := range w.starts {
+		equal(t, "the events of a start", actors(events), actors(log[:min(len(events), len(log))]))
+	}
 	for _, r := range w.replicas {
 		equal(t, "a replica's events", actors(r.desk.own()), actors(log))
 	}
@@ -143,8 +150,27 @@ func (w *world) compactor(ctx context.Context, rng *rand.Rand) {
 		w.mu.Lock()
 		w.merges += len(r.Days)
 		w.mu.Unlock()
+		w.restart(ctx, s)
 	}
 	s.Release()
+}
+
+// restart opens the log as a new replica would, as well as the faults let it, and writes a snapshot of it.
+func (w *world) restart(ctx context.Context, s *faultblob.Store) {
+	d := newDesk()
+	l, err := Open(ctx, s, "home", d, Options{})
+	if err != nil {
+		return
+	}
+	events := d.own()
+	w.mu.Lock()
+	w.starts = append(w.starts, events)
+	if l.Unsaved() < int64(len(events)) {
+		w.restores++
+	}
+	w.mu.Unlock()
+	_ = l.Snapshot(ctx) // of its errors none does harm
+	_ = l.Close(context.WithoutCancel(ctx))
 }
 
 func (w *world) setQuiet(quiet bool) {
@@ -198,7 +224,7 @@ func (w *world) client(t *testing.T, c int, rng *rand.Rand) {
 	r := w.replicas[c%3]
 	for n := range 25 {
 		time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
-		switch rng.IntN(8) {
+		switch rng.IntN(9) {
 		case 0:
 			time.Sleep(time.Duration(rng.IntN(40)) * time.Hour)
 		case 1:
@@ -210,6 +236,8 @@ func (w *world) client(t *testing.T, c int, rng *rand.Rand) {
 			if r.Sync(t.Context()) == nil && len(r.desk.own()) < before {
 				t.Errorf("a read showed %d events after %d were acknowledged", len(r.desk.own()), before)
 			}
+		case 3:
+			_ = r.Snapshot(t.Context())
 		default:
 			a := take(fmt.Sprint(rng.IntN(3)), fmt.Sprintf("%d.%d", c, n))
 			if rng.IntN(2) == 0 {

@@ -18,16 +18,22 @@ type Report struct {
 	Legacy   int   // objects of the original server
 	// Findings are broken rules: an acknowledged write may be missing, or a reader may fail.
 	Findings []string
+	First    string // key of the object in which the first of them shows, "" where there are none
 	// Notes are oddities that no server may mend and every server reads past, such as a torn line of the
 	// original server. A query on the folder may still fail on them.
 	Notes []string
 }
 
-func (r *Report) finding(format string, args ...any) {
+// Find adds a finding, and the key of the object in which it shows.
+func (r *Report) Find(key, format string, args ...any) {
+	if len(r.Findings) == 0 {
+		r.First = key
+	}
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-func (r *Report) note(format string, args ...any) {
+// Note adds a note.
+func (r *Report) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -39,6 +45,11 @@ type CheckOptions struct {
 	// Difference says in what two projections differ that stand at the same event, or "". They may have
 	// the positions of the events in different forms (SameEvent).
 	Difference func(restored, replayed Projection) string
+	// Watch is told the events in the order of the log, those of the original server first, each once.
+	Watch func(events []Event)
+	// Head is told the state at the head, made by New, where the log could be read up to there. For those who
+	// check what belongs to the log: it is the log as of some moment after the call of Check.
+	Head func(replayed Projection)
 }
 
 // Check reads the whole log of an exchange from the store alone and holds it against the format: the
@@ -53,7 +64,7 @@ func Check(ctx context.Context, store Store, exchange string, o CheckOptions) (R
 		return r, err
 	}
 	if err := verifySchema(ctx, store); err != nil {
-		r.finding("%v", err)
+		r.Find(SchemaKey, "%v", err)
 	}
 	// The listing comes first: what is committed while the chain is walked is in the chain only.
 	found, err := list(ctx, store, exchange)
@@ -70,10 +81,10 @@ func Check(ctx context.Context, store Store, exchange string, o CheckOptions) (R
 		r.Legacy = len(found.others)
 		return r, err
 	case errors.Is(err, errAbsent):
-		r.finding("position 0 is missing: %s", genesisKey(exchange))
+		r.Find(genesisKey(exchange), "position 0 is missing: %s", genesisKey(exchange))
 		return r, nil
 	case errors.Is(err, errCorrupt):
-		r.finding("%v", err)
+		r.Find(genesisKey(exchange), "%v", err)
 		return r, nil
 	case err != nil:
 		return r, err
@@ -86,7 +97,7 @@ func Check(ctx context.Context, store Store, exchange string, o CheckOptions) (R
 }
 
 func (r *Report) oddLine(key string, line int, err error) {
-	r.note("%s line %d, of the original server: %v", key, line, err)
+	r.Note("%s line %d, of the original server: %v", key, line, err)
 }
 
 // checkLegacy reads what the original server left, and feeds it to the comparison.
@@ -94,12 +105,12 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 	r.Legacy = len(others)
 	if g.Legacy == nil {
 		for _, o := range others {
-			r.note("%s is no commit of this log", o.key)
+			r.Note("%s is no commit of this log", o.key)
 		}
 		return nil
 	}
 	events, keys, err := loadLegacy(ctx, store, r.Exchange, *g.Legacy, others, func() {
-		r.note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, len(others))
+		r.Note("genesis recorded %d objects of the original server, and %d others are there now", g.Legacy.Objects, len(others))
 	}, r.oddLine)
 	if err != nil {
 		return err
@@ -131,11 +142,14 @@ func (r *Report) checkChain(ctx context.Context, store Store, g opened, found li
 		return c.err
 	}
 	if errors.Is(err, errCorrupt) {
-		r.finding("%v", err)
+		r.Find(l.head.place(r.Exchange).key, "%v", err)
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if n := len(found.positions); c.options.Head != nil && (n == 0 || found.positions[n-1].seq < l.head.next) {
+		c.options.Head(c.replayed)
 	}
 	return r.checkStrays(ctx, store, found.positions, chain, firsts, l.head.next)
 }
@@ -156,13 +170,13 @@ func (r *Report) checkStrays(ctx context.Context, store Store, positions []liste
 		case err != nil && !errors.Is(err, errCorrupt):
 			return err
 		case p.seq >= next:
-			r.finding("%s exists, but position %d is missing: %s", p, next, p.key)
+			r.Find(p.key, "%s exists, but position %d is missing: %s", p, next, p.key)
 		case !ok || p.seq <= first.seq || p.seq > first.last():
-			r.finding("%s is not in the chain of commits: %s", p, p.key)
+			r.Find(p.key, "%s is not in the chain of commits: %s", p, p.key)
 		case !first.closes():
-			r.finding("%s is in the chain twice, for the day was merged in part: %s", p, p.key)
+			r.Find(p.key, "%s is in the chain twice, for the day was merged in part: %s", p, p.key)
 		default:
-			r.note("%s is left over from a merge, and no part of the log: %s", p, p.key)
+			r.Note("%s is left over from a merge, and no part of the log: %s", p, p.key)
 		}
 	}
 	return nil
@@ -176,12 +190,12 @@ var lineKeys = []string{"event_id", "seq", "ts", "exchange_id", "thread_ref", "e
 func (r *Report) checkLines(o object, ids map[string]int64) {
 	for n, raw := range bytes.Split(bytes.TrimSuffix(o.data, []byte("\n")), []byte("\n")) {
 		if problem := lineProblem(raw); problem != "" {
-			r.finding("%s line %d: %s", o.key, n+1, problem)
+			r.Find(o.key, "%s line %d: %s", o.key, n+1, problem)
 		}
 	}
 	for _, e := range o.events {
 		if seq, ok := ids[e.ID]; ok && seq != e.Seq { // the same seq: the day was merged while it was read
-			r.finding("%s: event id %s of seq %d is that of seq %d too", o.key, e.ID, e.Seq, seq)
+			r.Find(o.key, "%s: event id %s of seq %d is that of seq %d too", o.key, e.ID, e.Seq, seq)
 		}
 		ids[e.ID] = e.Seq
 	}

@@ -29,7 +29,9 @@ func (l *Log) decide(batch []*pending) decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	d := decision{object: object{place: l.head.place(l.exchange)}}
+	d := decision{object: object{place: l.head.place(l.exchange)}, decided: make([]*pending, 0, len(batch))}
+	d.object.events = make([]Event, 0, usualEvents*len(batch))
+	d.object.data = make([]byte, 0, min(usualBytes*len(batch), maxBatch))
 	state := l.machine.Fork()
 	for i, p := range batch {
 		events, data, err := l.encode(p.cmd.Decide(state, now), d, now)
@@ -70,7 +72,12 @@ func (d *decision) close(l *Log, next day, now time.Time) {
 // encode gives drafts their places behind those already in d. Their ids are new at each decision, so
 // that a commit found in the store can be told from one decided on another state.
 func (l *Log) encode(drafts []Draft, d decision, now time.Time) ([]Event, []byte, error) {
-	var data []byte
+	size := 0
+	for _, f := range drafts {
+		size += len(f.Payload) + aroundPayload
+	}
+	// A buffer of its own: whoever keeps a payload must not keep the whole commit in memory.
+	data := make([]byte, 0, size)
 	events := make([]Event, 0, len(drafts))
 	seq := d.object.seq + int64(len(d.object.events))
 	for _, f := range drafts {

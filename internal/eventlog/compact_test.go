@@ -189,7 +189,8 @@ func TestRule16FirstObjectOfALaterDay(t *testing.T) {
 }
 
 // Rule 16: whatever befalls a merge at any of its calls, and wherever it is killed: every reader finds the whole
-// log, and the next merge finishes it. kill: every call after the fault fails too.
+// log, the next merge finishes it, and old data in the same folder stays. kill: every call after the fault fails
+// too.
 func TestRule16FaultsAtEveryCall(t *testing.T) {
 	for _, fault := range []faultblob.Fault{faultblob.Refuse, faultblob.Drop, faultblob.Lose, faultblob.Late, faultblob.Die, faultblob.Cut} {
 		for _, kill := range []bool{false, true} {
@@ -198,6 +199,8 @@ func TestRule16FaultsAtEveryCall(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					name := fmt.Sprintf("fault %d at call %d, killed: %v", fault, n, kill)
 					b, w, d := dayOld(t)
+					old := Prefix("home") + string(d) + "/00000000-0000-4000-9000-000000000000.jsonl"
+					b.Put(old, []byte("{}\n"))
 					s := b.Store(true)
 					var mu sync.Mutex
 					s.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
@@ -223,7 +226,7 @@ func TestRule16FaultsAtEveryCall(t *testing.T) {
 					s.Release() // what was under way lands after all
 					equal(t, name+", later", actors(checked(t, b)), want)
 					compacted(t, b.Store(true))
-					equal(t, name+", finished", folder(b, d), []string{positionKey("home", d, 1)})
+					equal(t, name+", finished", folder(b, d), []string{old, positionKey("home", d, 1)})
 					s.Release()
 					equal(t, name+", finished", actors(checked(t, b)), want)
 				})

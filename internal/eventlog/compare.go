@@ -12,7 +12,7 @@ func (r *Report) findSnapshots(ctx context.Context, store Store, o CheckOptions)
 	if o.New == nil {
 		return nil, nil
 	}
-	found, err := listSnapshots(ctx, store, r.Exchange, func(key string) { r.note("%s is no snapshot", key) })
+	found, err := listSnapshots(ctx, store, r.Exchange, func(key string) { r.Note("%s is no snapshot", key) })
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func (r *Report) findSnapshots(ctx context.Context, store Store, o CheckOptions)
 	found = slices.DeleteFunc(found, func(s listedSnapshot) bool {
 		other := s.tag != versionTag(version)
 		if other {
-			r.note("%s is of another version than %s, which does not use it", s.key, version)
+			r.Note("%s is of another version than %s, which does not use it", s.key, version)
 		}
 		return other
 	})
@@ -45,6 +45,9 @@ type comparison struct {
 
 // feed folds events into the state.
 func (c *comparison) feed(events []Event) {
+	if c.options.Watch != nil {
+		c.options.Watch(events)
+	}
 	if c.options.New == nil || len(events) == 0 {
 		return
 	}
@@ -85,18 +88,18 @@ func (c *comparison) compare(s listedSnapshot, last Event) {
 		err = errDisagrees
 	}
 	if err != nil {
-		c.report.note("%s is not used: %v", s.key, err)
+		c.report.Note("%s is not used: %v", s.key, err)
 		return
 	}
 	state, image, err := f.open()
 	if err != nil {
-		c.report.note("%s is not used: %v", s.key, err)
+		c.report.Note("%s is not used: %v", s.key, err)
 		return
 	}
 	defer image.Close()
 	restored := c.options.New()
 	if err := restored.Restore(image); err != nil {
-		c.report.finding("%s can't be read back: %v", s.key, err)
+		c.report.Find(s.key, "%s can't be read back: %v", s.key, err)
 		return
 	}
 	difference := c.place(state, last)
@@ -104,7 +107,7 @@ func (c *comparison) compare(s listedSnapshot, last Event) {
 		difference = c.options.Difference(restored, c.replayed)
 	}
 	if difference != "" {
-		c.report.finding("%s is not what the log's events up to seq %d make: %s", s.key, s.seq, difference)
+		c.report.Find(s.key, "%s is not what the log's events up to seq %d make: %s", s.key, s.seq, difference)
 	}
 }
 
@@ -136,6 +139,6 @@ func (c *comparison) place(s snapshot, last Event) string {
 // end tells of the snapshots that end behind the log.
 func (c *comparison) end() {
 	for _, s := range c.snapshots {
-		c.report.note("%s is not used: it ends at seq %d, and the log at %d", s.key, s.seq, c.log.head.next-1)
+		c.report.Note("%s is not used: it ends at seq %d, and the log at %d", s.key, s.seq, c.log.head.next-1)
 	}
 }

@@ -17,6 +17,8 @@
 //   - An answer of the store counts only if the day it is about had not been merged when it was given
 //     (fence.go, rule 17). A day is merged as a whole or not at all, and its first object stays (compact.go,
 //     rules 16 and 18).
+//   - A snapshot is used only after the log was found to hold its last event, is no proof of anything else, and
+//     can always be done without (snapshot.go, snapshotfile.go, restore.go, rule 19).
 //   - What others wrote is found by asking for the one key that comes next. A listing is never evidence
 //     (replay.go, follow.go, rule 9).
 //
@@ -24,6 +26,7 @@
 // feeds with every commit in order, and which it asks for decisions.
 //
 // Cost: a command costs its share of one create, whatever the size of the log; a read costs its share of
-// one request for an absent key where others can write, and nothing elsewhere; a start reads every object
-// of the log once.
+// one request for an absent key where others can write, and nothing elsewhere; a start reads the newest
+// snapshot and every object behind it once, or every object of the log. Reading a single event again costs one
+// ranged read (fetch.go), by the position that came with it (position.go).
 package eventlog

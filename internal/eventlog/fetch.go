@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (f *fetch) search(ctx context.Context, i int, p position, places []location
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case before == nil, errors.Is(before, errAbsent):
+	case before == nil, errors.Is(before, errAbsent), errors.Is(before, errShort):
 		return fmt.Errorf("%w: %d bytes at %d of %s", ErrDamaged, p.length, p.offset, f.locations(p)[0].key)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, before)
@@ -149,7 +150,7 @@ func (f *fetch) take(i int, line []byte) bool {
 	if err != nil {
 		return false // not reached: it was decoded once
 	}
-	e.At = f.at[i]
+	e.At, e.Payload = f.at[i], bytes.Clone(e.Payload) // not to hold what else was read with it
 	f.events[i] = e
 	return true
 }
@@ -165,6 +166,9 @@ func (f *fetch) decode(p position, line []byte) (Event, error) {
 	return events[0].Event, nil
 }
 
+// errShort: the object ends before what was asked for.
+var errShort = errors.New("the object is too short")
+
 // readRange reads exactly those bytes of an object.
 func (l *Log) readRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, readTimeout+time.Duration(length)*time.Second/slowestRead, context.DeadlineExceeded)
@@ -177,6 +181,9 @@ func (l *Log) readRange(ctx context.Context, key string, start, length int64) ([
 		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
 	}
 	defer r.Close()
+	if r.Size() < start+length {
+		return nil, errShort
+	}
 	data := make([]byte, length)
 	if _, err := io.ReadFull(r, data); err != nil {
 		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)

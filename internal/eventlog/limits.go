@@ -11,6 +11,11 @@ const (
 	// SDK uploads in parts, which is another protocol with conditions of its own, and DuckDB's readers
 	// fail on lines that long.
 	maxCommand = 15 << 20
+	// usualEvents and usualBytes are what a command usually brings, aroundPayload what a line usually holds
+	// besides its payload: room is made for that much at once.
+	usualEvents   = 2
+	usualBytes    = 1 << 10
+	aroundPayload = 320
 	// maxQueue bounds the commands that wait for a commit. A group commit drains a full queue in a
 	// second or so; beyond it waiting only makes answers late.
 	maxQueue = 4096
@@ -61,13 +66,13 @@ const (
 	// more until every replica has looked.
 	likelyMerged = mergeAfter + 24*time.Hour
 
-	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read. A
-	// million events take a few dozen MiB. maxSnapshotHeader bounds its first line, and each text in its lists.
+	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read; a
+	// million events were 15 MB in a measurement. maxSnapshotHeader bounds its first line, and each text in its lists.
 	maxSnapshot       = 512 << 20
 	maxSnapshotHeader = 64 << 10
 	// snapshotWindow is how far back the compression of a snapshot looks, and what reading one takes.
 	snapshotWindow = 4 << 20
-	// snapshotTimeout bounds making and writing one. It may be twice as large as a merged day.
+	// snapshotTimeout bounds making and writing one, which may be larger than a merged day.
 	snapshotTimeout = 2 * mergeTimeout
 	// keptSnapshots is how many stay: the newest, and the one before, which somebody may be reading.
 	keptSnapshots = 2

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -24,34 +25,71 @@ type line struct {
 	Payload    json.RawMessage `json:"payload"`
 }
 
-var payloadKey = []byte(`,"payload":`)
-
 // appendLine appends e as one line to buf and returns the longer buf and e with the payload as it
-// stands in the line: what is applied here is byte for byte what a replay will read.
+// stands in the line: what is applied here is byte for byte what a replay will read. It writes what
+// encoding/json makes of a line, member by member, because every event passes here.
 func appendLine(buf []byte, exchange string, e Event) ([]byte, Event, error) {
-	l := line{EventID: e.ID, Seq: e.Seq, TS: e.TS.UTC().Format(timeFormat), ExchangeID: exchange, EventType: e.Type, ActorID: e.Actor, Payload: e.Payload}
-	if e.Thread != "" {
-		l.ThreadRef = &e.Thread
-	}
 	start := len(buf)
+	buf = appendJSON(append(buf, `{"event_id":`...), e.ID)
+	buf = strconv.AppendInt(append(buf, `,"seq":`...), e.Seq, 10)
+	buf = e.TS.UTC().AppendFormat(append(buf, `,"ts":"`...), timeFormat)
+	buf = appendJSON(append(buf, `","exchange_id":`...), exchange)
+	buf = append(buf, `,"thread_ref":`...)
+	if e.Thread == "" {
+		buf = append(buf, "null"...)
+	} else {
+		buf = appendJSON(buf, e.Thread)
+	}
+	buf = appendJSON(append(buf, `,"event_type":`...), e.Type)
+	buf = appendJSON(append(buf, `,"actor_id":`...), e.Actor)
+	buf = append(buf, `,"payload":`...)
+	at := len(buf)
 	w := bytes.NewBuffer(buf)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false) // a photo's text must not grow sixfold on its way into the log
-	if err := enc.Encode(l); err != nil {
+	if err := json.Compact(w, e.Payload); err != nil {
 		return buf[:start], e, fmt.Errorf("encode event %d of type %s: %w", e.Seq, e.Type, err)
 	}
-	buf = w.Bytes()
-	// Inside a string every quote is escaped, so the first match is the key itself.
-	at := start + bytes.Index(buf[start:], payloadKey) + len(payloadKey)
+	buf = append(w.Bytes(), "}\n"...)
 	end := len(buf) - len("}\n")
 	e.Payload = json.RawMessage(buf[at:end:end])
 	return buf, e, nil
 }
 
+// appendJSON appends s as a JSON string. Characters that HTML would escape stay: a text must not grow
+// sixfold on its way into the log.
+func appendJSON(buf []byte, s string) []byte {
+	if plain(s) {
+		return append(append(append(buf, '"'), s...), '"')
+	}
+	w := bytes.NewBuffer(buf)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string can always be encoded
+	return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
+}
+
+// plain reports whether s stands in JSON as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 var errOtherExchange = errors.New("the event belongs to another exchange")
 
-// parseLine decodes one line of a log. Only for data of the original server may seq be missing.
+// parseLine decodes one line of a log. Only for data of the original server may seq be missing. The payload
+// is a part of data, mostly.
 func parseLine(data []byte, exchange string) (Event, error) {
+	if e, ok := parseWritten(data, exchange, nil); ok {
+		return e, nil
+	}
+	return parseAny(data, exchange)
+}
+
+// parseAny decodes a line in whatever form JSON allows.
+func parseAny(data []byte, exchange string) (Event, error) {
 	var l line
 	if err := json.Unmarshal(data, &l); err != nil {
 		return Event{}, fmt.Errorf("decode event: %w", err)
@@ -75,6 +113,7 @@ func parseLine(data []byte, exchange string) (Event, error) {
 func parseObject(data []byte, exchange string) ([]Event, error) {
 	rest := bytes.TrimPrefix(data, []byte(schemaLines))
 	events := make([]Event, 0, bytes.Count(rest, []byte("\n")))
+	words := words{}
 	for n := 0; n == 0 || len(rest) > 0; n++ {
 		offset := len(data) - len(rest)
 		end := bytes.IndexByte(rest, '\n') + 1
@@ -83,7 +122,12 @@ func parseObject(data []byte, exchange string) ([]Event, error) {
 		}
 		line := rest[:end]
 		rest = rest[end:]
-		e, err := parseLine(bytes.TrimSuffix(line, []byte("\n")), exchange)
+		raw := bytes.TrimSuffix(line, []byte("\n"))
+		e, ok := parseWritten(raw, exchange, words)
+		var err error
+		if !ok {
+			e, err = parseAny(raw, exchange)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,29 @@ func TestLineForm(t *testing.T) {
 	}
 	if read.ID != e.ID || read.Seq != e.Seq || !read.TS.Equal(e.TS) || read.Thread != e.Thread || read.Actor != e.Actor {
 		t.Errorf("read back %+v", read)
+	}
+}
+
+// A line is what encoding/json makes of it, whatever stands in it: both have written logs.
+func TestLineAsEncoded(t *testing.T) {
+	for _, text := range []string{"", "plain-1.x", `"`, `\`, "é", "<&>", "\u2028", "\x7f", "\x00", "a\tb", "\xff", "~ "} {
+		e := Event{ID: text, Seq: 1<<48 - 1, TS: time.Unix(1, 0), Thread: text, Type: text, Actor: text, Payload: json.RawMessage(`{"a": "<"}`)}
+		l := line{EventID: text, Seq: e.Seq, TS: "1970-01-01T00:00:01.000Z", ExchangeID: text, EventType: text, ActorID: text, Payload: e.Payload}
+		if text != "" {
+			l.ThreadRef = &text
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(l); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := appendLine(nil, text, e); err != nil || string(got) != want.String() {
+			t.Errorf("got  %s\nwant %s (%v)", got, &want, err)
+		}
+	}
+	if _, _, err := appendLine(nil, "home", Event{ID: "id", Type: "x", Payload: json.RawMessage(`{"torn`)}); err == nil {
+		t.Error("a payload that is no JSON was written")
 	}
 }
 
@@ -98,4 +122,46 @@ func FuzzParseObject(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The quick way to read a line comes to the same event as the tolerant one, or leaves the line to it.
+func FuzzParseWritten(f *testing.F) {
+	for _, e := range []Event{
+		{ID: "1", Seq: 1, Thread: "t", Type: "x", Actor: "a", Payload: json.RawMessage(`{"a":"}}","b":{"c":{}}}`)},
+		{ID: "ü\n", Seq: maxSeq, Type: `"`, Actor: `\`, Payload: json.RawMessage(`{}`)},
+		benchEvent(4, time.Now().UTC()),
+	} {
+		line, _, err := appendLine(nil, "home", e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(bytes.TrimSuffix(line, []byte("\n")))
+	}
+	f.Add([]byte(`{"event_id":"1","seq":01,"ts":"2026-02-01T12:00:00.000Z","exchange_id":"home","thread_ref":null,"event_type":"x","actor_id":"a","payload":{},"x":{}}`))
+	f.Add([]byte(`{"event_id":"1","seq":1,"ts":"2026-02-01T12:00:00.000Z","exchange_id":"home","thread_ref":"","event_type":"x","actor_id":"a","payload":{"a":1}}`))
+	f.Add([]byte(`{"event_id":"1","seq":1000000000000000,"ts":"2026-02-01T12:00:00.000Z","exchange_id":"home","thread_ref":"","event_type":"x","actor_id":"a","payload":{"a":1} }`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		quick, ok := parseWritten(line, "home", words{})
+		if !ok {
+			return
+		}
+		slow, err := parseAny(line, "home")
+		if err != nil || !slow.TS.Equal(quick.TS) || string(slow.Payload) != string(quick.Payload) {
+			t.Fatalf("%q: %+v and %+v, %v", line, quick, slow, err)
+		}
+		slow.TS, slow.Payload, quick.TS, quick.Payload = time.Time{}, nil, time.Time{}, nil
+		if !reflect.DeepEqual(quick, slow) {
+			t.Errorf("%q: %+v and %+v", line, quick, slow)
+		}
+	})
+}
+
+// Every line that a server writes is read the quick way, or a start is slow.
+func TestWrittenLinesAreReadQuickly(t *testing.T) {
+	for seq := range int64(8) {
+		line, _, err := appendLine(nil, "home", benchEvent(seq, time.Now().UTC()))
+		if _, ok := parseWritten(bytes.TrimSuffix(line, []byte("\n")), "home", nil); !ok || err != nil {
+			t.Errorf("not so %s (%v)", line, err)
+		}
+	}
 }

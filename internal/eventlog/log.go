@@ -104,8 +104,9 @@ type Log struct {
 
 	saving chan struct{} // holds a token while a snapshot is written
 
-	took   time.Duration  // how long the last commit took; the committer's own
-	checks sync.WaitGroup // the goroutine that runs head checks
+	took    time.Duration  // how long the last commit took; the committer's own
+	company company        // the committer's own, too
+	checks  sync.WaitGroup // the goroutine that runs head checks
 }
 
 // head is the next position and what must be known to write there. The zero seq is genesis.

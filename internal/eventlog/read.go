@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,10 +41,15 @@ func (o object) closes() bool { return o.events[len(o.events)-1].Type == typeDay
 // carries the date of that answer.
 func read(ctx context.Context, store Store, exchange string, p place, timeout time.Duration) (object, error) {
 	c, err := readWhole(ctx, store, p.key, timeout)
-	o := object{place: p, content: c}
 	if err != nil {
-		return o, err
+		return object{place: p, content: c}, err
 	}
+	return decode(p, c, exchange)
+}
+
+// decode makes an object of what was read at a position.
+func decode(p place, c content, exchange string) (o object, err error) {
+	o = object{place: p, content: c}
 	if len(c.data) == 0 || c.data[len(c.data)-1] != '\n' {
 		return o, fmt.Errorf("read %s: %w: it does not end in a line feed", p.key, errCorrupt)
 	}
@@ -54,6 +60,17 @@ func read(ctx context.Context, store Store, exchange string, p place, timeout ti
 		return o, fmt.Errorf("read %s: %w: it begins with seq %d", p.key, errCorrupt, o.first())
 	}
 	return o, nil
+}
+
+// lastSeq is the seq of the last event in an object; of one that is damaged it is past all others, so that
+// the object is looked at.
+func lastSeq(data []byte, exchange string) int64 {
+	line := bytes.TrimSuffix(data, []byte("\n"))
+	e, err := parseLine(line[bytes.LastIndexByte(line, '\n')+1:], exchange)
+	if err != nil {
+		return maxSeq
+	}
+	return e.Seq
 }
 
 // readWhole returns all of an object, or an error. It waits timeout for the store's answer, and then as

@@ -14,6 +14,8 @@ type readAhead struct {
 	bytes    int64           // of those, by the listing
 	last     int64           // seq of the last position in the listing
 	more     func() []listed // lists on, once something was found; nil afterwards
+	work     chan *fetched   // to the readers, with room for all in inair
+	readers  int
 }
 
 // fetched is an object on its way: done is closed when obj and err are set.
@@ -25,7 +27,7 @@ type fetched struct {
 }
 
 func fetchAhead(ctx context.Context, store Store, exchange string, positions []listed) *readAhead {
-	a := &readAhead{store: store, exchange: exchange}
+	a := &readAhead{store: store, exchange: exchange, work: make(chan *fetched, replayReaders)}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	a.add(positions)
 	return a
@@ -94,15 +96,25 @@ func (a *readAhead) fetch(o listed) {
 	f := &fetched{listed: o, done: make(chan struct{})}
 	a.inair = append(a.inair, f)
 	a.bytes += o.size
-	go func() {
-		defer close(f.done)
-		f.obj, f.err = read(a.ctx, a.store, a.exchange, o.place, replayTimeout)
-	}()
+	a.work <- f
+	if a.readers < min(len(a.inair), replayReaders) {
+		a.readers++
+		go a.reader()
+	}
+}
+
+// reader reads one object after the other, so that a million of them don't need as many goroutines.
+func (a *readAhead) reader() {
+	for f := range a.work {
+		f.obj, f.err = read(a.ctx, a.store, a.exchange, f.place, replayTimeout)
+		close(f.done)
+	}
 }
 
 // stop ends what is still being read and waits for it.
 func (a *readAhead) stop() {
 	a.cancel()
+	close(a.work)
 	for _, f := range a.inair {
 		<-f.done
 	}

@@ -117,14 +117,18 @@ func (l *Log) walk(ctx context.Context, ahead *readAhead, visit func(object)) er
 // error if what was applied of the day is not what the merge found there.
 func (l *Log) mergedSince(ctx context.Context, p place, applied []Event) (object, error) {
 	first := l.head.firstPlace(l.exchange)
-	o, err := read(ctx, l.store, l.exchange, first, replayTimeout)
+	c, err := readWhole(ctx, l.store, first.key, replayTimeout)
 	switch {
 	case errors.Is(err, errAbsent):
 		return object{}, fmt.Errorf("%w: %s, the first of its day, is gone", errCorrupt, first.key)
 	case err != nil:
 		return object{}, err
-	case o.last() < p.seq:
+	case lastSeq(c.data, l.exchange) < p.seq:
 		return object{}, nil
+	}
+	o, err := decode(first, c, l.exchange)
+	if err != nil {
+		return object{}, err
 	}
 	for _, e := range applied {
 		if o.events[e.Seq-first.seq].ID != e.ID {

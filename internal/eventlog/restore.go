@@ -49,7 +49,7 @@ func (l *Log) restoreFrom(ctx context.Context, s listedSnapshot, p Projection, g
 		return err
 	}
 	defer image.Close()
-	if state.head.key, err = l.agrees(ctx, state, g); err != nil {
+	if err := l.agrees(ctx, state, g); err != nil {
 		return err
 	}
 	if err := p.Restore(image); err != nil {
@@ -84,16 +84,16 @@ func readSnapshot(ctx context.Context, store Store, exchange string, s listedSna
 // errDisagrees: the log does not hold what the snapshot was made of.
 var errDisagrees = errors.New("the log does not hold its last event; was it restored from a backup?")
 
-// agrees makes sure that the log holds the last event of a snapshot, and returns the key of the object that
-// does: of its commit, or of the first of its day, where that was merged since. An orphan that lies at the
-// key of the commit after a merge has other events.
-func (l *Log) agrees(ctx context.Context, s snapshot, g opened) (key string, err error) {
+// agrees makes sure that the log holds the last event of a snapshot: in its commit, or in the first object of
+// its day, where that was merged since. An orphan that lies at the key of the commit after a merge has other
+// events.
+func (l *Log) agrees(ctx context.Context, s snapshot, g opened) error {
 	commit, _ := parseKey(l.exchange, s.head.key)
 	if commit.seq == 0 {
 		if !holds(g.object, s.seq(), s.head.last) {
-			return "", errDisagrees
+			return errDisagrees
 		}
-		return s.head.key, nil
+		return nil
 	}
 	c := chapterOf(s.days, commit.seq)
 	first := place{day: c.day, seq: c.first, key: positionKey(l.exchange, c.day, c.first)}
@@ -103,12 +103,12 @@ func (l *Log) agrees(ctx context.Context, s snapshot, g opened) (key string, err
 		case errors.Is(err, errAbsent):
 			continue
 		case err != nil:
-			return "", err
+			return err
 		case holds(o, s.seq(), s.head.last):
-			return p.key, nil
+			return nil
 		}
 	}
-	return "", errDisagrees
+	return errDisagrees
 }
 
 func holds(o object, seq int64, id string) bool {

@@ -80,7 +80,7 @@ func (s snapshot) encode(ctx context.Context, exchange string, image Image) ([]b
 	}
 	w.Buffer.Write(append(header, '\n'))
 	// One at a time, and on one processor: it must not take from those who wait for answers.
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(snapshotWindow))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(snapshotWindow))
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}

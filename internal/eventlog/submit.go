@@ -53,8 +53,9 @@ func (l *Log) enqueue(p *pending) error {
 }
 
 // commitLoop is the committer: the one goroutine that decides and writes. While a commit is on its way
-// further commands queue up and go out together in the next one; nothing waits for company (storage
-// rule 3). It ends when the log is closed and the queue empty, or has failed.
+// further commands queue up and go out together in the next one (storage rule 3), which waits for company only
+// a moment, and only where there was some before. It ends when the log is closed and the queue empty, or has
+// failed.
 func (l *Log) commitLoop() {
 	defer close(l.ended)
 	for {
@@ -64,6 +65,7 @@ func (l *Log) commitLoop() {
 		}
 		if len(batch) > 0 {
 			l.commit(batch)
+			l.gather()
 			continue
 		}
 		<-l.wake
@@ -137,6 +139,7 @@ func (l *Log) commit(batch []*pending) {
 		case d.closing:
 			batch = append(d.decided, d.rest...)
 		default:
+			l.meetCompany(len(d.decided))
 			answer(d.decided, nil)
 			lost = 0
 			if len(d.object.events) > 0 {

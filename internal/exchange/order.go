@@ -62,9 +62,5 @@ func (t *table) leaveStatus(number uint32) {
 	status := t.slots.at(number).status
 	e := t.byStatus[status]
 	t.remove(&e, ofStatus, number)
-	if e.newest == 0 {
-		delete(t.byStatus, status)
-	} else {
-		t.byStatus[status] = e
-	}
+	t.byStatus[status] = e
 }

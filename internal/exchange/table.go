@@ -41,7 +41,7 @@ type table struct {
 	names    names
 	index    index
 	recent   ends
-	byStatus map[uint32]ends // by the number of its name; no empty ones, since old data may hold any number of statuses
+	byStatus map[uint32]ends // by the number of its name
 	scratch  []byte
 }
 

@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -65,5 +67,44 @@ func TestIndexTellsEqualHashesApart(t *testing.T) {
 	}
 	if got := x.find(6, func(uint32) bool { return true }); got != 0 {
 		t.Errorf("found %d under another hash", got)
+	}
+}
+
+// A long text does not end the chunk that shorter ones are being added to.
+func TestLongTextHasAChunkOfItsOwn(t *testing.T) {
+	var x arena
+	long := strings.Repeat("long ", mostChunk/5)
+	first := x.add(appendEntry(nil, "first", "short"))
+	at := x.add(appendEntry(nil, "second", long))
+	third := x.add(appendEntry(nil, "third", "short"))
+	if first.chunk != third.chunk || at.chunk == first.chunk {
+		t.Errorf("in chunks %d, %d and %d; want only the long one elsewhere", first.chunk, at.chunk, third.chunk)
+	}
+	if ref, intent := x.both(at); ref != "second" || intent != long {
+		t.Errorf("the long text comes back as %q and %d bytes", ref, len(intent))
+	}
+}
+
+// Difference does not rely on lists and the index to be right, since a snapshot may have been read wrong.
+func TestDifferenceLooksAtListsAndIndex(t *testing.T) {
+	build := func() *State {
+		s := New()
+		for i, ref := range []string{"a", "b", "c"} {
+			s.Apply(Event{Seq: int64(i + 1), Thread: ref, Type: ThreadCreated, Actor: "agent", Payload: json.RawMessage(`{}`)})
+		}
+		return s
+	}
+	for want, damage := range map[string]func(t *table){
+		"": func(*table) {},
+		`list of pending: the next thread is "b" and "a"`: func(t *table) { t.slots.change(3).links[ofStatus].older = 1 },
+		`list of pending: the next thread is "a" and ""`:  func(t *table) { t.slots.change(2).links[ofStatus].older = 0 },
+		`list of pending: the next thread is "" and "a"`:  func(t *table) { t.slots.change(1).links[ofStatus].older = 1 },
+		"thread c: not found by its ref in one of them":   func(t *table) { t.index = newIndex() },
+	} {
+		s := build()
+		damage(s.table)
+		if got := Difference(build(), s, func(a, b At) bool { return a == b }); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

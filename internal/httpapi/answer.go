@@ -10,7 +10,7 @@ import (
 // time to take it, and ends the connection where a part of the request's body is left unread.
 type answer struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	control http.ResponseController
 	request *http.Request
 	body    *incoming // nil where the request has none
 
@@ -34,16 +34,15 @@ func (b *incoming) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newAnswer begins the time that a request's body has to arrive; net/http ends it with the body. Errors
-// of setting deadlines are those of writers without a connection, in tests.
-func newAnswer(w http.ResponseWriter, r *http.Request) *answer {
-	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), request: r}
+// begin begins the time that a request's body has to arrive; net/http ends it with the body. Errors of
+// setting deadlines are those of writers without a connection, in tests.
+func (a *answer) begin(w http.ResponseWriter, r *http.Request) {
+	a.ResponseWriter, a.control, a.request = w, *http.NewResponseController(w), r
 	if r.Body != nil && r.Body != http.NoBody {
 		a.body = &incoming{ReadCloser: r.Body}
 		r.Body = a.body
 		_ = a.control.SetReadDeadline(time.Now().Add(bodyTime))
 	}
-	return a
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -17,6 +17,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
+// usualMembers is how many members a body usually has at most; room is made for that many at once.
+const usualMembers = 8
+
 // body is a request's body that has passed the gate. Handlers get it in the place of the request's
 // reader, which generated code hands them.
 type body struct {
@@ -88,14 +91,20 @@ func errTooLarge() error {
 	return &exchange.Error{Code: exchange.CodeTooLarge, Message: "The body is larger than " + strconv.Itoa(maxBody>>20) + " MiB"}
 }
 
+func errNoRoom() error {
+	return &exchange.Error{Code: exchange.CodeOverloaded, Message: "Too many large requests are being read; try again shortly"}
+}
+
 // readBody reads all of a body. Memory grows with what has arrived, at most four times of it, not with
-// what was announced.
-func readBody(r *http.Request) ([]byte, error) {
+// what was announced. What is more than freeBody takes of the room that all requests share, until the
+// request ends.
+func (g *gate) readBody(r *http.Request) ([]byte, error) {
+	c := callOf(r.Context())
 	expected := maxBody
 	if r.ContentLength >= 0 {
 		expected = int(r.ContentLength)
 	}
-	buf := make([]byte, 0, min(expected, 64<<10)+512)
+	buf := make([]byte, 0, min(expected, freeBody)+1) // one more, so that the end is met without growing
 	for {
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -109,7 +118,12 @@ func readBody(r *http.Request) ([]byte, error) {
 		case err != nil:
 			return nil, &exchange.Error{Code: exchange.CodeInvalid, Message: "body: broke off before its end", Err: err}
 		case len(buf) == cap(buf):
-			buf = slices.Grow(buf, min(3*len(buf), max(expected-len(buf), 0)+512))
+			more := min(3*len(buf), max(expected-len(buf), 0)+512)
+			if !g.room.TryAcquire(int64(more)) {
+				return nil, errNoRoom()
+			}
+			c.giveBack = append(c.giveBack, func() { g.room.Release(int64(more)) })
+			buf = slices.Grow(buf, more)
 		}
 	}
 }
@@ -130,7 +144,7 @@ func parseBody(text []byte) (*body, error) {
 	if kind != '{' {
 		return nil, invalid("body: must be a JSON object")
 	}
-	b := &body{value: map[string]any{}}
+	b := &body{value: make(map[string]any, usualMembers), members: make([]member, 0, usualMembers)}
 	if err := p.topLevel(b); err != nil {
 		return nil, p.refusal(err)
 	}

@@ -21,5 +21,5 @@ func (h *handlers) ListCapabilities(ctx context.Context, r server.ListCapabiliti
 	if h.options.Capabilities != nil {
 		all = h.options.Capabilities.List(tag)
 	}
-	return document(appendCapabilities(nil, all)), nil
+	return document(appendCapabilities(takeBuffer(), all)), nil
 }

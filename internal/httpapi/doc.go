@@ -41,4 +41,10 @@
 //
 // Threads and lists are written by appending (encode.go). BenchmarkList: a list of 100 costs a third
 // of what generated models through encoding/json cost, and one allocation instead of 203.
+// A list that is asked for again before anything has happened is answered with the same bytes (lists.go);
+// a query that has passed once is not checked again (memo.go). Both are bounded.
+//
+// Of a GET's time on the server a fifth is spent in this package and below; the rest is net/http's and the
+// kernel's. What a request needs is made in one allocation (call) or comes from a pool, since a collector
+// that runs ever so often was the largest single cost.
 package httpapi

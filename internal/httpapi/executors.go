@@ -37,7 +37,7 @@ func (h *handlers) ListExecutors(ctx context.Context, _ server.ListExecutorsRequ
 	if err != nil {
 		return nil, err
 	}
-	return document(appendExecutors(nil, executors)), nil
+	return document(appendExecutors(takeBuffer(), executors)), nil
 }
 
 // GetExecutor implements GET …/executors/{executor_id}.
@@ -46,7 +46,7 @@ func (h *handlers) GetExecutor(ctx context.Context, r server.GetExecutorRequestO
 	if err != nil {
 		return nil, err
 	}
-	return document(appendProfile(nil, profile)), nil
+	return document(appendProfile(takeBuffer(), profile)), nil
 }
 
 // RotateKey implements POST …/executors/{executor_id}/key.

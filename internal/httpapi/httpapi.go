@@ -26,7 +26,7 @@ type Exchange interface {
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
 	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
-	Threads(ctx context.Context, c engine.Caller, f exchange.Filter) ([]exchange.Thread, error)
+	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
@@ -65,6 +65,7 @@ type Options struct {
 type handlers struct {
 	exchange Exchange
 	options  Options
+	lists    lists
 }
 
 var _ server.StrictServerInterface = (*handlers)(nil)
@@ -89,7 +90,7 @@ func New(e Exchange, o Options) http.Handler {
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)
-	strict := server.NewStrictHandlerWithOptions(&handlers{e, o}, nil, server.StrictHTTPServerOptions{
+	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o}, nil, server.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseUnbound,
 		ResponseErrorHandlerFunc: refuse,
 	})

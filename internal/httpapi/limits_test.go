@@ -286,3 +286,53 @@ func TestUnannouncedLength(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Ensure that the bodies in memory are bounded together: one too many is told to come back, small requests are
+// served all the same, and the room is free again when the others end.
+func TestBodiesInMemoryAreBounded(t *testing.T) {
+	release, arrived := make(chan struct{}), make(chan struct{}, 64)
+	h := New(willing{called: func(context.Context) error {
+		arrived <- struct{}{}
+		<-release
+		return nil
+	}}, Options{})
+	post := func(size int) int {
+		text := append([]byte(`{"intent":"x","context":["`), bytes.Repeat([]byte("y"), size)...)
+		r := httptest.NewRequest("POST", "/api/v1/exchanges/home/requests", bytes.NewReader(append(text, `"]}`...)))
+		r.Header.Set("Authorization", "Bearer "+goodKey)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code == http.StatusServiceUnavailable && (w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "large requests")) {
+			t.Errorf("%v %s", w.Header(), w.Body)
+		}
+		return w.Code
+	}
+	large := maxBody - 100
+	held := maxBodies / large
+	var calls sync.WaitGroup
+	for range held {
+		calls.Go(func() {
+			if status := post(large); status != http.StatusCreated {
+				t.Errorf("got %d within the limit", status)
+			}
+		})
+	}
+	for range held {
+		<-arrived
+	}
+	if status := post(large); status != http.StatusServiceUnavailable {
+		t.Errorf("got %d above the limit", status)
+	}
+	calls.Go(func() {
+		if status := post(100); status != http.StatusCreated {
+			t.Errorf("got %d for a small one", status)
+		}
+	})
+	<-arrived
+	close(release)
+	calls.Wait()
+	if status := post(large); status != http.StatusCreated {
+		t.Errorf("got %d when all had ended", status)
+	}
+}

@@ -2,12 +2,13 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -17,15 +18,35 @@ import (
 
 const requestIDHeader = "X-Request-Id"
 
-// call is what is known about a request on its way: frame begins it, the gate adds the caller.
+// call is what is known about a request on its way: frame begins it, the gate adds the caller. It is the
+// request's context, too, and has all in it that one request needs, so that this is made at once.
 type call struct {
+	context.Context
+
 	id     string
 	logger *slog.Logger
 	caller engine.Caller
-	answer *answer
+	answer answer
+	route  *chi.Context // nil before and after routing
+
+	giveBack []func() // what was taken of what requests share, to be given back at the end
 }
 
 type callKey struct{}
+
+// Value returns the call itself, chi's part of it, or what the connection's context holds.
+func (c *call) Value(key any) any {
+	switch key {
+	case callKey{}:
+		return c
+	case chi.RouteCtxKey:
+		if c.route == nil {
+			return nil
+		}
+		return c.route
+	}
+	return c.Context.Value(key)
+}
 
 // callOf returns the request's call. Every request that came through frame has one.
 func callOf(ctx context.Context) *call {
@@ -38,12 +59,10 @@ func callOf(ctx context.Context) *call {
 func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		c := &call{id: requestID(r), logger: logger}
-		rctx := chi.NewRouteContext()
-		ctx := context.WithValue(r.Context(), callKey{}, c)
-		r = r.WithContext(context.WithValue(ctx, chi.RouteCtxKey, rctx))
-		c.answer = newAnswer(w, r)
-		w.Header().Set(requestIDHeader, c.id)
+		c := &call{Context: r.Context(), id: requestID(r), logger: logger}
+		r = r.WithContext(c)
+		c.answer.begin(w, r)
+		w.Header()[requestIDHeader] = []string{c.id}
 		setHeaders(w.Header(), everywhere)
 
 		defer c.finish(r, begun)
@@ -53,15 +72,23 @@ func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
 			c.answer.WriteHeader(http.StatusNoContent)
 			return
 		}
+		rctx := routes.Get().(*chi.Context)
+		rctx.Reset()
 		rctx.Routes = router
 		rctx.RouteMethod = r.Method
 		if r.Method == http.MethodHead {
 			rctx.RouteMethod = http.MethodGet
 		}
 		rctx.RoutePath = routePath(r)
-		router.ServeHTTP(c.answer, r)
+		c.route = rctx
+		router.ServeHTTP(&c.answer, r)
+		c.route = nil
+		routes.Put(rctx) // not after a panic, when something may still look at it
 	})
 }
+
+// routes holds chi's contexts for the next requests, as chi does itself where it makes them.
+var routes = sync.Pool{New: func() any { return chi.NewRouteContext() }}
 
 // everywhere is what every answer carries, preflight what answers to OPTIONS do besides: browsers look at
 // it there only. Any page may call the API: a key is what lets one in, and no cookie ever does. The values
@@ -97,9 +124,22 @@ func requestID(r *http.Request) string {
 	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._:-", c))
 	}) {
-		return rand.Text()
+		return newRequestID()
 	}
 	return id
+}
+
+// newRequestID returns 26 letters and digits with 128 random bits in them. They need not be secret.
+func newRequestID() string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var id [26]byte
+	for i, bits := range [2]uint64{rand.Uint64(), rand.Uint64()} {
+		for j := range 13 {
+			id[13*i+j] = alphabet[bits&31]
+			bits >>= 5
+		}
+	}
+	return string(id[:])
 }
 
 // routePath is the path that is routed: as it was sent, still percent-encoded where that makes a
@@ -130,7 +170,7 @@ func (c *call) recoverPanic(r *http.Request) {
 		c.log(r, slog.LevelError, "panic while answering", err)
 		panic(http.ErrAbortHandler)
 	}
-	refuse(c.answer, r, err)
+	refuse(&c.answer, r, err)
 }
 
 type panicError struct {
@@ -143,6 +183,12 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 // finish ends the answer and writes the access log. It logs the path without its query and no header.
 func (c *call) finish(r *http.Request, begun time.Time) {
 	c.answer.finish()
+	for _, f := range c.giveBack {
+		f()
+	}
+	if !c.logger.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
 	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),

@@ -17,11 +17,19 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 	if r.Params.Limit != nil {
 		filter.Limit = *r.Params.Limit
 	}
-	threads, err := h.exchange.Threads(ctx, callOf(ctx).caller, filter)
+	caller := callOf(ctx).caller
+	name := listName{caller.Exchange, filter}
+	kept := h.lists.get(name)
+	threads, head, err := h.exchange.ThreadsSince(ctx, caller, filter, kept.known())
 	if err != nil {
 		return nil, err
 	}
-	return document(appendThreads(nil, threads)), nil
+	if head == kept.known() {
+		return keptDocument(kept.text), nil
+	}
+	text := appendThreads(takeBuffer(), threads)
+	h.lists.put(name, kept, head, text)
+	return document(text), nil
 }
 
 // CreateRequest implements POST …/requests.
@@ -37,7 +45,7 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 	if err := h.exchange.Create(ctx, callOf(ctx).caller, cmd); err != nil {
 		return nil, err
 	}
-	return server.CreateRequest201JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+	return threadState{cmd.Result.Ref, cmd.Result.Status}, nil
 }
 
 // GetRequest implements GET …/requests/{ref}.
@@ -59,20 +67,24 @@ func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequ
 	if err := h.exchange.Update(ctx, callOf(ctx).caller, cmd); err != nil {
 		return nil, err
 	}
-	return server.UpdateRequest200JSONResponse{Ref: cmd.Result.Ref, Status: server.Status(cmd.Result.Status)}, nil
+	return threadState{cmd.Result.Ref, cmd.Result.Status}, nil
 }
 
 // block is the body as the content of a request block.
 func (b *body) block() json.RawMessage {
-	text := []byte{'{'}
+	size := 2
+	for _, m := range b.members {
+		size += len(m.key) + len(m.raw) + 2
+	}
+	text := append(make([]byte, 0, size), '{')
 	for i, m := range b.members {
 		if i > 0 {
 			text = append(text, ',')
 		}
 		text = append(append(text, m.key...), ':')
-		text = append(text, m.raw...)
+		text = appendCompact(text, m.raw)
 	}
-	return compact(append(text, '}'))
+	return append(text, '}')
 }
 
 func compactOrNil(raw json.RawMessage) json.RawMessage {

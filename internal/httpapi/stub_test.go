@@ -53,8 +53,8 @@ func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*engi
 	return someThread(ref), w.do(ctx)
 }
 
-func (w willing) Threads(ctx context.Context, _ engine.Caller, _ exchange.Filter) ([]exchange.Thread, error) {
-	return []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, w.do(ctx)
+func (w willing) ThreadsSince(ctx context.Context, _ engine.Caller, _ exchange.Filter, _ int64) ([]exchange.Thread, int64, error) {
+	return []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, 7, w.do(ctx)
 }
 
 func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {

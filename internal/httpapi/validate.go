@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/semaphore"
 )
 
 // gate lets requests through to the handlers: those whose key opens the exchange, and that are as the
@@ -18,6 +19,7 @@ type gate struct {
 	exchange   Exchange
 	access     Access
 	router     *chi.Mux
+	room       *semaphore.Weighted              // bytes of large bodies in memory
 	operations map[string]map[string]*operation // by chi's pattern, which is the contract's path, and by method
 
 	registrations, wrongKeys attempts // by the address they come from
@@ -30,13 +32,14 @@ type operation struct {
 	path      []*openapi3.Parameter
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
+	queries   memo             // that have passed: a program asks the same again and again
 	body      *openapi3.Schema // nil where it takes none
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
 
 func newGate(doc *openapi3.T, e Exchange, access Access, router *chi.Mux) *gate {
-	g := &gate{exchange: e, access: access, router: router, operations: map[string]map[string]*operation{}}
+	g := &gate{exchange: e, access: access, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{}}
 	for path, item := range doc.Paths.Map() {
 		g.operations[path] = map[string]*operation{}
 		for method, op := range item.Operations() {
@@ -130,7 +133,7 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 			return err
 		}
 		var err error
-		if text, err = readBody(r); err != nil {
+		if text, err = g.readBody(r); err != nil {
 			return err
 		}
 	}
@@ -171,9 +174,18 @@ func (op *operation) checkParameters(r *http.Request) error {
 			return explain(fieldPath{p.Name}, err)
 		}
 	}
-	if r.URL.RawQuery == "" || len(op.query) == 0 {
+	if r.URL.RawQuery == "" || len(op.query) == 0 || op.queries.has(r.URL.RawQuery) {
 		return nil
 	}
+	if err := op.checkQuery(r); err != nil {
+		return err
+	}
+	op.queries.add(r.URL.RawQuery)
+	return nil
+}
+
+// checkQuery looks at the parameters in the query, and at nothing else of the request.
+func (op *operation) checkQuery(r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return invalid("query: is not properly encoded")

@@ -31,6 +31,7 @@ type Dir struct {
 	pid      string
 	temps    atomic.Uint64 // with pid, names the next temporary file
 	settled  folderSet
+	reading  readFolder
 	keys     keyLocks
 	failed   atomic.Pointer[Error]
 	mu       sync.RWMutex // held to read by every call that changes something, so that Close waits
@@ -301,7 +302,9 @@ func (d *Dir) release() error {
 	if d.lock != nil {
 		err = errors.Join(unlock(d.lock), d.lock.Close())
 	}
-	return errors.Join(err, d.root.Close())
+	err = errors.Join(err, d.root.Close())
+	d.reading.close()
+	return err
 }
 
 // ErrorCode implements driver.Bucket.

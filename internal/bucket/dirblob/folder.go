@@ -41,6 +41,43 @@ func (s *folderSet) remove(folder string) {
 	delete(s.folders, folder)
 }
 
+// readFolder is the folder that files are being read from, kept open.
+type readFolder struct {
+	mu   sync.Mutex
+	path string   // of the last file's folder
+	root *os.Root // that folder, nil where it was not worth it yet
+}
+
+// enter returns a folder, or nil: the first file of a folder is opened by its whole path, and so is any where
+// the folder can't be opened. A folder that is left is closed, which the calls in flight on it survive.
+func (r *readFolder) enter(top *os.Root, folder string) *os.Root {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.path != folder {
+		r.leave()
+		r.path = folder
+		return nil
+	}
+	if r.root == nil && folder != "." {
+		r.root, _ = top.OpenRoot(folder)
+	}
+	return r.root
+}
+
+// leave closes the folder. r.mu must be held.
+func (r *readFolder) leave() {
+	if r.root != nil {
+		_ = r.root.Close()
+	}
+	r.path, r.root = "", nil
+}
+
+func (r *readFolder) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave()
+}
+
 // openedFolders are those that must be synced to make an object durable, the object's own first, then
 // upwards.
 type openedFolders struct {

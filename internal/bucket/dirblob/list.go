@@ -13,8 +13,8 @@ import (
 )
 
 // defaultPage is the page of a caller that names none. A page reads every folder it touches whole, so
-// big ones are cheaper.
-const defaultPage = 10_000
+// big ones are cheaper: a million names in one folder are read five times.
+const defaultPage = 200_000
 
 // ListPaged implements driver.Bucket. Keys come in the order of their bytes, in which a folder's name
 // counts with the slash at its end: "exchange=home-2/" is before "exchange=home/". A page token is the

@@ -80,7 +80,7 @@ func (d *Dir) open(ctx context.Context, op, key string) (*os.File, fs.FileInfo, 
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := d.root.OpenFile(path, openFlags, 0)
+	f, err := d.openFile(path)
 	if err != nil {
 		return nil, nil, d.unread(op, err)
 	}
@@ -94,6 +94,19 @@ func (d *Dir) open(ctx context.Context, op, key string) (*os.File, fs.FileInfo, 
 		return nil, nil, d.missing(op, errFolder)
 	}
 	return f, info, nil
+}
+
+// openFile opens a file for reading. Whoever reads a folder's files one after the other does not go down the
+// tree for each. What is not found in the open folder is looked for by its whole path, so that "not found" is
+// about the tree as it is.
+func (d *Dir) openFile(path string) (*os.File, error) {
+	folder := parentOf(path)
+	if root := d.reading.enter(d.root, folder); root != nil {
+		if f, err := root.OpenFile(path[len(folder)+1:], openFlags, 0); err == nil {
+			return f, nil
+		}
+	}
+	return d.root.OpenFile(path, openFlags, 0)
 }
 
 // find returns the path of an object that is to be read. There is no object with a key that no file

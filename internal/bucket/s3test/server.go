@@ -31,7 +31,7 @@ const (
 	startLimit = 15 * time.Second
 )
 
-// Server is a running S3 server, alone on its port of 127.0.0.1. It ends with the test.
+// Server is a running S3 server, alone on its port of 127.0.0.1. It ends with the test, or with Close.
 type Server struct {
 	Endpoint  string // http://127.0.0.1:port
 	AccessKey string
@@ -54,12 +54,22 @@ type run struct {
 // Start starts a server without buckets and waits until it answers.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
+	s, err := Launch(tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Stop(tb) })
+	return s
+}
+
+// Launch is Start for programs that are no tests. The server keeps its buckets in folder and runs until
+// Close.
+func Launch(folder string) (*Server, error) {
 	program, err := install()
 	if err != nil {
-		tb.Fatalf("the S3 server for tests cannot be had: %v", err)
+		return nil, fmt.Errorf("the S3 server for tests cannot be had: %w", err)
 	}
-	s := &Server{AccessKey: "test-" + rand.Text(), SecretKey: rand.Text(), program: program, folder: tb.TempDir()}
-	tb.Cleanup(func() { s.Stop(tb) })
+	s := &Server{AccessKey: "test-" + rand.Text(), SecretKey: rand.Text(), program: program, folder: folder}
 	// A free port can be taken by someone else before the server has it.
 	for range 3 {
 		if s.address, err = freeAddress(); err != nil {
@@ -67,24 +77,42 @@ func Start(tb testing.TB) *Server {
 		}
 		if err = s.start(); err == nil {
 			s.Endpoint = "http://" + s.address
-			return s
+			return s, nil
 		}
 	}
-	tb.Fatalf("starting the S3 server for tests: %v", err)
-	return nil
+	return nil, fmt.Errorf("starting the S3 server for tests: %w", err)
 }
 
 // NewBucket makes a bucket and returns its name.
 func (s *Server) NewBucket(tb testing.TB) string {
 	tb.Helper()
-	name := fmt.Sprintf("test-%d", s.buckets.Add(1))
-	if _, err := s.client().CreateBucket(tb.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
-		tb.Fatalf("making bucket %s: %v", name, err)
+	name, err := s.MakeBucket(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
 	}
 	return name
 }
 
-func (s *Server) client() *s3.Client {
+// MakeBucket is NewBucket for programs that are no tests.
+func (s *Server) MakeBucket(ctx context.Context) (string, error) {
+	name := fmt.Sprintf("test-%d", s.buckets.Add(1))
+	if _, err := s.Client().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		return "", fmt.Errorf("making bucket %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// Put writes an object, as a client of the server does.
+func (s *Server) Put(tb testing.TB, bucket, key string, content []byte) {
+	tb.Helper()
+	o := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(content)}
+	if _, err := s.Client().PutObject(tb.Context(), o); err != nil {
+		tb.Fatalf("writing %s: %v", key, err)
+	}
+}
+
+// Client returns a client of the server. It sends each request once.
+func (s *Server) Client() *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String("http://" + s.address),
 		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
@@ -100,14 +128,23 @@ func (s *Server) Folder() string { return s.folder }
 // Stop kills the server. What was written stays.
 func (s *Server) Stop(tb testing.TB) {
 	tb.Helper()
-	if s.running == nil {
-		return
+	if err := s.Close(); err != nil {
+		tb.Error(err)
 	}
-	if err := s.running.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		tb.Errorf("stopping the S3 server: %v", err)
+}
+
+// Close is Stop for programs that are no tests.
+func (s *Server) Close() error {
+	if s.running == nil {
+		return nil
+	}
+	err := s.running.process.Kill()
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping the S3 server: %w", err)
 	}
 	<-s.running.done
 	s.running = nil
+	return nil
 }
 
 // Restart starts a stopped server again, on the same port and data.
@@ -149,7 +186,7 @@ func (s *Server) ready() error {
 	limit := time.After(startLimit)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		_, err := s.client().ListBuckets(ctx, &s3.ListBucketsInput{})
+		_, err := s.Client().ListBuckets(ctx, &s3.ListBucketsInput{})
 		cancel()
 		if err == nil {
 			return nil

@@ -14,16 +14,15 @@ import (
 	"time"
 )
 
-// bare is the yardstick: net/http, a map, and group commit to durable files. It checks the key and that
-// there is an intent, and knows no rules.
+// bare is the yardstick: net/http, answers to reads that lie ready, and group commit to durable files. It
+// checks the key and that there is an intent or a status, and knows no rules.
 type bare struct {
 	root, folder string
+	thread, list []byte // the answers to reads, as our server gave them
 
-	mu      sync.Mutex
-	threads map[string][]byte
-	newest  []json.RawMessage // without messages, as lists show them
-	queue   []waiting
-	wake    chan struct{}
+	mu    sync.Mutex
+	queue []waiting
+	wake  chan struct{}
 }
 
 type waiting struct {
@@ -31,24 +30,68 @@ type waiting struct {
 	stored chan error
 }
 
-const bareKey = "mess_home_0123456789abcdef0123456789abcdef"
+const (
+	bareKey = "mess_" + exchangeID + "_0123456789abcdef0123456789abcdef"
+
+	readyThread = "ready-thread.json"
+	readyList   = "ready-list.json"
+)
+
+// startBare starts this program again as the bare server, with the answers of ours to give.
+func startBare(ours *target) (_ *target, err error) {
+	p, err := newPlace()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.remove()
+		}
+	}()
+	p.key, p.old = bareKey, ours.old
+	c, err := ours.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for name, path := range map[string]string{readyThread: api + "/requests/" + ours.newest(0), readyList: listPath} {
+		data, err := c.do("GET", path, "", http.StatusOK)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.dir, name), data, 0o600)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make an answer ready: %w", err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return start(p, self, "bare", p.dir)
+}
 
 func serveBare(dir string) error {
-	b := &bare{root: dir, folder: filepath.Join(dir, "events"), threads: map[string][]byte{}, wake: make(chan struct{}, 1)}
+	b := &bare{root: dir, folder: filepath.Join(dir, "events"), wake: make(chan struct{}, 1)}
 	if err := os.MkdirAll(b.folder, 0o700); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	var err error
+	if b.thread, err = os.ReadFile(filepath.Join(dir, readyThread)); err == nil {
+		b.list, err = os.ReadFile(filepath.Join(dir, readyList))
+	}
+	if err != nil {
+		return fmt.Errorf("read the ready answers: %w", err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	go b.commitLoop()
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /api/v1/exchanges/home/register", b.register)
-	mux.HandleFunc("POST /api/v1/exchanges/home/requests", b.create)
-	mux.HandleFunc("GET /api/v1/exchanges/home/requests/{ref}", b.get)
-	mux.HandleFunc("GET /api/v1/exchanges/home/requests", b.list)
+	mux.HandleFunc("POST "+api+"/requests", b.create)
+	mux.HandleFunc("PATCH "+api+"/requests/{ref}", b.update)
+	mux.HandleFunc("GET "+api+"/requests/{ref}", func(w http.ResponseWriter, r *http.Request) { b.ready(w, r, b.thread) })
+	mux.HandleFunc("GET "+api+"/requests", func(w http.ResponseWriter, r *http.Request) { b.ready(w, r, b.list) })
 	fmt.Fprintln(os.Stderr, "listening on", l.Addr())
 	return http.Serve(l, mux)
 }
@@ -86,39 +129,75 @@ func (b *bare) commit(line []byte) error {
 	return <-w.stored
 }
 
-func (b *bare) register(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusCreated, map[string]string{"api_key": bareKey})
+// admits checks the key.
+func (b *bare) admits(w http.ResponseWriter, r *http.Request) bool {
+	if r.Header.Get("Authorization") != "Bearer "+bareKey {
+		w.WriteHeader(http.StatusUnauthorized)
+		return false
+	}
+	return true
+}
+
+func (b *bare) ready(w http.ResponseWriter, r *http.Request, text []byte) {
+	if !b.admits(w, r) {
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	_, _ = w.Write(text)
 }
 
 func (b *bare) create(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer "+bareKey {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10<<20))
 	var request struct {
 		Intent   string `json:"intent"`
 		Priority string `json:"priority"`
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &request)
-	}
-	if err != nil || request.Intent == "" {
-		w.WriteHeader(http.StatusBadRequest)
+	data, ok := b.take(w, r, &request)
+	if !ok || request.Intent == "" {
 		return
 	}
 	now := time.Now().UTC()
 	ref := now.Format("2006-01-02-") + rand.Text()[:8]
-	thread := map[string]any{
-		"ref": ref, "status": "pending", "intent": request.Intent, "requestor_id": "bench", "executor_id": nil,
+	b.store(w, http.StatusCreated, ref, "pending", map[string]any{
+		"ref": ref, "status": "pending", "intent": request.Intent, "requestor_id": executorID, "executor_id": nil,
 		"priority": request.Priority, "created_at": now, "updated_at": now,
+		"messages": []any{map[string]any{"from": executorID, "ts": now, "mess": []any{map[string]any{"request": json.RawMessage(data)}}}},
+	})
+}
+
+func (b *bare) update(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		Status string `json:"status"`
 	}
-	summary, err := json.Marshal(thread)
-	thread["messages"] = []any{map[string]any{"from": "bench", "ts": now, "mess": []any{map[string]any{"request": json.RawMessage(data)}}}}
-	var line []byte
+	if _, ok := b.take(w, r, &request); !ok {
+		return
+	}
+	ref := r.PathValue("ref")
+	b.store(w, http.StatusOK, ref, request.Status, map[string]any{
+		"ref": ref, "status": request.Status, "executor_id": executorID, "updated_at": time.Now().UTC(),
+	})
+}
+
+// take reads a body into request.
+func (b *bare) take(w http.ResponseWriter, r *http.Request, request any) ([]byte, bool) {
+	if !b.admits(w, r) {
+		return nil, false
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10<<20))
 	if err == nil {
-		line, err = json.Marshal(thread)
+		err = json.Unmarshal(data, request)
 	}
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return nil, false
+	}
+	return data, true
+}
+
+// store answers when the record is durable.
+func (b *bare) store(w http.ResponseWriter, status int, ref, threadStatus string, record map[string]any) {
+	line, err := json.Marshal(record)
 	if err == nil {
 		err = b.commit(append(line, '\n'))
 	}
@@ -126,38 +205,7 @@ func (b *bare) create(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	b.mu.Lock()
-	b.threads[ref] = line
-	b.newest = append(b.newest, summary)
-	b.mu.Unlock()
-	answer(w, http.StatusCreated, map[string]string{"ref": ref, "status": "pending"})
-}
-
-func (b *bare) get(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	line, ok := b.threads[r.PathValue("ref")]
-	b.mu.Unlock()
-	if !ok || r.Header.Get("Authorization") != "Bearer "+bareKey {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(line)
-}
-
-func (b *bare) list(w http.ResponseWriter, r *http.Request) {
-	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
-	var threads []json.RawMessage
-	b.mu.Lock()
-	for i := len(b.newest) - 1; i >= 0 && len(threads) < limit; i-- {
-		threads = append(threads, b.newest[i])
-	}
-	b.mu.Unlock()
-	answer(w, http.StatusOK, map[string]any{"threads": threads})
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(map[string]string{"ref": ref, "status": threadStatus})
 }

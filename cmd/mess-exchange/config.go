@@ -31,14 +31,21 @@ type config struct {
 	S3AccessKey string `var:"S3_ACCESS_KEY" name:"s3-access-key" help:"Access key of the bucket; none is what the AWS SDK finds."`
 	S3SecretKey string `var:"S3_SECRET_KEY" name:"s3-secret-key" help:"Its secret; better not as a flag, which others can see."`
 	S3Region    string `var:"S3_REGION" name:"s3-region" help:"Region of the bucket; none is auto with an endpoint, else what the AWS SDK finds."`
+
+	Registration      string `var:"REGISTRATION" default:"open" help:"Who may register: open (everybody) or token (who knows the registration token)."`
+	RegistrationToken string `var:"REGISTRATION_TOKEN" help:"The registration token; better not as a flag, which others can see. The register command sends it."`
+	TrustedProxies    string `var:"TRUSTED_PROXIES" help:"Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,fd00::/8; none is none."`
+	CapabilitiesDir   string `var:"CAPABILITIES_DIR" default:"./capabilities" help:"Folder of the YAML files that describe capabilities; it need not be there."`
+
 	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
 	PprofAddr   string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
-	Serve   struct{} `cmd:"" default:"1" help:"Run the server; the default."`
-	Check   struct{} `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
-	Compact struct{} `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each; a running server does so by itself."`
-	Health  struct{} `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
+	Serve    struct{}     `cmd:"" default:"1" help:"Run the server; the default."`
+	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
+	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
+	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each; a running server does so by itself."`
+	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
 }
 
 // parse reads flags and environment. It returns the command that was asked for.
@@ -90,11 +97,16 @@ func (c *config) check(command string) error {
 	if _, err := c.level(); err != nil {
 		return err
 	}
-	if command == "health" {
-		if port == 0 {
+	switch command {
+	case "health", "register":
+		if port == 0 && c.Register.URL == "" {
 			return errors.New("PORT: must be the port of the server to ask, not 0")
 		}
 		return nil // the storage is the server's
+	case "serve":
+		if _, err := c.access(); err != nil {
+			return err
+		}
 	}
 	switch c.StorageType {
 	case "filesystem", "s3", "memory": // memory is for tests: it forgets everything

@@ -27,6 +27,7 @@ func env(pairs ...string) func(string) string {
 var variables = map[string]string{
 	"PORT": "3000", "HOST": "", "STORAGE_TYPE": "filesystem", "STORAGE_PATH": "./data", "LOG_LEVEL": "info",
 	"MAX_CONNECTIONS": "25000", "PPROF_ADDR": "",
+	"REGISTRATION": "open", "REGISTRATION_TOKEN": "", "TRUSTED_PROXIES": "", "CAPABILITIES_DIR": "./capabilities",
 	"S3_ENDPOINT": "", "S3_BUCKET": "", "S3_ACCESS_KEY": "", "S3_SECRET_KEY": "", "S3_REGION": "",
 }
 
@@ -35,6 +36,7 @@ func (c *config) values() map[string]string {
 	return map[string]string{
 		"PORT": c.Port, "HOST": c.Host, "STORAGE_TYPE": c.StorageType, "STORAGE_PATH": c.StoragePath, "LOG_LEVEL": c.LogLevel,
 		"MAX_CONNECTIONS": c.Connections, "PPROF_ADDR": c.PprofAddr,
+		"REGISTRATION": c.Registration, "REGISTRATION_TOKEN": c.RegistrationToken, "TRUSTED_PROXIES": c.TrustedProxies, "CAPABILITIES_DIR": c.CapabilitiesDir,
 		"S3_ENDPOINT": c.S3Endpoint, "S3_BUCKET": c.S3Bucket, "S3_ACCESS_KEY": c.S3AccessKey, "S3_SECRET_KEY": c.S3SecretKey, "S3_REGION": c.S3Region,
 	}
 }
@@ -45,6 +47,7 @@ func TestSettings(t *testing.T) {
 	given := map[string]string{
 		"PORT": "4000", "HOST": "::1", "STORAGE_TYPE": "s3", "STORAGE_PATH": "/d", "LOG_LEVEL": "debug",
 		"MAX_CONNECTIONS": "7", "PPROF_ADDR": "[::1]:6060",
+		"REGISTRATION": "token", "REGISTRATION_TOKEN": "t", "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8", "CAPABILITIES_DIR": "/c",
 		"S3_ENDPOINT": "http://minio:9000", "S3_BUCKET": "b", "S3_ACCESS_KEY": "ak", "S3_SECRET_KEY": "sk", "S3_REGION": "r",
 	}
 	var environment, empty, flags []string
@@ -126,8 +129,24 @@ func TestMistakenSettings(t *testing.T) {
 		{nil, []string{"MAX_CONNECTIONS=0"}, `MAX_CONNECTIONS: must be a number from 1 on, not "0"`},
 		{nil, []string{"MAX_CONNECTIONS=many"}, "MAX_CONNECTIONS: must be"},
 		{nil, []string{"PPROF_ADDR=6060"}, "PPROF_ADDR: must be an address with a port"},
+		{nil, []string{"REGISTRATION=closed"}, `REGISTRATION: must be open or token, not "closed"`},
+		{[]string{"serve"}, []string{"REGISTRATION=Token", "REGISTRATION_TOKEN=t"}, "REGISTRATION: must be"},
+		{nil, []string{"REGISTRATION=token"}, "REGISTRATION_TOKEN: must be set"},
+		{nil, []string{"REGISTRATION=token", "REGISTRATION_TOKEN=t "}, "REGISTRATION_TOKEN: must consist of"},
+		{nil, []string{"REGISTRATION=token", "REGISTRATION_TOKEN=schlüssel"}, "REGISTRATION_TOKEN: must consist of"},
+		{nil, []string{"REGISTRATION=token", "REGISTRATION_TOKEN=a\nb"}, "REGISTRATION_TOKEN: must consist of"},
+		{nil, []string{"TRUSTED_PROXIES=proxy.local"}, `TRUSTED_PROXIES: must be networks such as 10.0.0.0/8, with commas between them, not "proxy.local"`},
+		{nil, []string{"TRUSTED_PROXIES=10.0.0.0/8 fd00::/8"}, "TRUSTED_PROXIES: must be"},
+		{nil, []string{"TRUSTED_PROXIES=10.0.0.0/33"}, "TRUSTED_PROXIES: must be"},
+		{nil, []string{"TRUSTED_PROXIES=::ffff:10.0.0.0/104"}, "TRUSTED_PROXIES: must be"},
 		{nil, []string{"LOG_LEVEL=loud"}, `LOG_LEVEL: must be debug, info, warn or error, not "loud"`},
 		{[]string{"health"}, []string{"PORT=0"}, "PORT: must be the port"},
+		{[]string{"register", "--exchange", "e", "--id", "x"}, []string{"PORT=0"}, "PORT: must be the port"},
+		{[]string{"register", "--exchange", "e"}, nil, "--id"},
+		{[]string{"register", "--id", "e"}, nil, "--exchange"},
+		{[]string{"register", "--exchange=", "--id=x", "--url=http://127.0.0.1:1"}, nil, "--exchange: must not be empty"},
+		{[]string{"register", "--exchange=e", "--id=x", "--url=127.0.0.1:1"}, nil, "--url: must be like http://localhost:3000"},
+		{[]string{"register", "--exchange=e", "--id=x", "--url=file:///etc"}, nil, "--url: must be like"},
 		{[]string{"--verbose"}, nil, "unknown flag --verbose"},
 		{[]string{"compost"}, nil, "compost"},
 		{[]string{"--port"}, nil, "--port"},

@@ -30,7 +30,8 @@ func (versionFlag) BeforeReset(app *kong.Kong) error {
 	return errAnswered
 }
 
-// printHelp prints one table for flags and environment, the same for every command.
+// printHelp prints one table for flags and environment, the same for every command, and those of single
+// commands behind it.
 func printHelp(w io.Writer, app *kong.Application) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "mess-exchange [command] [flags]\n\n"+
@@ -41,6 +42,14 @@ func printHelp(w io.Writer, app *kong.Application) error {
 	fmt.Fprint(table, "\nEvery setting is a flag or an environment variable; the flag wins.\n\n  FLAG\tVARIABLE\tDEFAULT\t\n")
 	for _, flag := range app.Flags {
 		fmt.Fprintf(table, "  --%s\t%s\t%s\t%s\n", flag.Name, flag.Tag.Get("var"), flag.Default, flag.Help)
+	}
+	for _, command := range app.Children {
+		if len(command.Flags) > 0 {
+			fmt.Fprintf(table, "\nFlags of %s:\n\n", command.Name)
+		}
+		for _, flag := range command.Flags {
+			fmt.Fprintf(table, "  --%s\t\t\t%s\n", flag.Name, flag.Help)
+		}
 	}
 	return table.Flush()
 }

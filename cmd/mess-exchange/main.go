@@ -38,6 +38,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return compact(ctx, c, stdout)
 	case "health":
 		return health(ctx, c, stdout)
+	case "register":
+		return registerExecutor(ctx, c, stdout)
 	}
 	return serve(ctx, c, stderr)
 }

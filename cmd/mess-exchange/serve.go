@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/httpapi"
 )
@@ -54,7 +55,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		defer end()
 		logger.Info("profiles are at http://" + at + "/debug/pprof/")
 	}
-	server := httpapi.Server(httpapi.New(e, httpapi.Options{Logger: logger, Version: programVersion(), Storage: c.StorageType}), logger)
+	server := httpapi.Server(httpapi.New(e, handlerOptions(c, logger)), logger)
 	broken := make(chan error, 1)
 	go func() { broken <- server.Serve(httpapi.LimitConnections(listener, c.connections())) }()
 
@@ -82,6 +83,16 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	case err := <-fatal:
 		_ = server.Close()
 		return fmt.Errorf("nothing can be stored safely any more: %w", err)
+	}
+}
+
+// handlerOptions puts together what the handler is told.
+func handlerOptions(c *config, logger *slog.Logger) httpapi.Options {
+	access, _ := c.access() // checked when it was parsed
+	c.warnOfAccess(logger)
+	return httpapi.Options{
+		Logger: logger, Version: programVersion(), Storage: c.StorageType,
+		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger),
 	}
 }
 

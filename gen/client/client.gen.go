@@ -34,6 +34,7 @@ const (
 	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded         ErrorCode = "overloaded"
+	ErrorCodeRateLimited        ErrorCode = "rate_limited"
 	ErrorCodeReadOnly           ErrorCode = "read_only"
 	ErrorCodeReserved           ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
@@ -80,6 +81,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodeOverloaded:
+		return true
+	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
 		return true
@@ -499,6 +502,20 @@ type Block struct {
 // Capabilities What the executor can do, as words such as `photo:capture`.
 type Capabilities = []string
 
+// Capability defines model for Capability.
+type Capability struct {
+	Description string `json:"description"`
+
+	// ID Example: photo:capture
+	ID   string   `json:"id"`
+	Tags []string `json:"tags"`
+}
+
+// CapabilityList defines model for CapabilityList.
+type CapabilityList struct {
+	Capabilities []Capability `json:"capabilities"`
+}
+
 // Channel Where to send notifications. Types that are not listed here are kept, and not used.
 type Channel struct {
 	union json.RawMessage
@@ -534,9 +551,22 @@ type Executor struct {
 	LastSeen     time.Time    `json:"last_seen"`
 }
 
+// ExecutorDetail defines model for ExecutorDetail.
+type ExecutorDetail struct {
+	// Executor An executor; with the settings where it is your own (`notifications`, `preferences`, `hooks` and whatever else
+	// you have put there), their secrets hidden.
+	Executor Profile `json:"executor"`
+}
+
 // ExecutorList defines model for ExecutorList.
 type ExecutorList struct {
 	Executors []Executor `json:"executors"`
+}
+
+// ExecutorRemoved defines model for ExecutorRemoved.
+type ExecutorRemoved struct {
+	ExecutorID string `json:"executor_id"`
+	Removed    bool   `json:"removed"`
 }
 
 // GoogleChatChannel defines model for GoogleChatChannel.
@@ -622,6 +652,18 @@ type Preferences struct {
 
 // Priority How much it matters; `normal` where not given. Executors choose from which priority on they are notified.
 type Priority string
+
+// Profile An executor; with the settings where it is your own (`notifications`, `preferences`, `hooks` and whatever else
+// you have put there), their secrets hidden.
+type Profile struct {
+	// Capabilities What the executor can do, as words such as `photo:capture`.
+	Capabilities         Capabilities           `json:"capabilities"`
+	CreatedAt            time.Time              `json:"created_at"`
+	DisplayName          string                 `json:"display_name"`
+	ID                   string                 `json:"id"`
+	LastSeen             time.Time              `json:"last_seen"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
 
 // ProfileChange defines model for ProfileChange.
 type ProfileChange struct {
@@ -933,6 +975,9 @@ type Timeout = Error
 // TooLarge defines model for TooLarge.
 type TooLarge = Error
 
+// TooMany defines model for TooMany.
+type TooMany = Error
+
 // Unauthorized defines model for Unauthorized.
 type Unauthorized = Error
 
@@ -941,6 +986,12 @@ type Unavailable = Error
 
 // UnsupportedMedia defines model for UnsupportedMedia.
 type UnsupportedMedia = Error
+
+// ListCapabilitiesParams defines parameters for ListCapabilities.
+type ListCapabilitiesParams struct {
+	// Tag Only capabilities with this tag.
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+}
 
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
@@ -1372,6 +1423,126 @@ func (a Preferences) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("error marshaling 'quiet_hours': %w", err)
 		}
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for Profile. Returns the specified
+// element and whether it was found
+func (a Profile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Profile
+func (a *Profile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Profile to handle AdditionalProperties
+func (a *Profile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["capabilities"]; found {
+		err = json.Unmarshal(raw, &a.Capabilities)
+		if err != nil {
+			return fmt.Errorf("error reading 'capabilities': %w", err)
+		}
+		delete(object, "capabilities")
+	}
+
+	if raw, found := object["created_at"]; found {
+		err = json.Unmarshal(raw, &a.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'created_at': %w", err)
+		}
+		delete(object, "created_at")
+	}
+
+	if raw, found := object["display_name"]; found {
+		err = json.Unmarshal(raw, &a.DisplayName)
+		if err != nil {
+			return fmt.Errorf("error reading 'display_name': %w", err)
+		}
+		delete(object, "display_name")
+	}
+
+	if raw, found := object["id"]; found {
+		err = json.Unmarshal(raw, &a.ID)
+		if err != nil {
+			return fmt.Errorf("error reading 'id': %w", err)
+		}
+		delete(object, "id")
+	}
+
+	if raw, found := object["last_seen"]; found {
+		err = json.Unmarshal(raw, &a.LastSeen)
+		if err != nil {
+			return fmt.Errorf("error reading 'last_seen': %w", err)
+		}
+		delete(object, "last_seen")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Profile to handle AdditionalProperties
+func (a Profile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.Capabilities != nil {
+		object["capabilities"], err = json.Marshal(a.Capabilities)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'capabilities': %w", err)
+		}
+	}
+
+	object["created_at"], err = json.Marshal(a.CreatedAt)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'created_at': %w", err)
+	}
+
+	object["display_name"], err = json.Marshal(a.DisplayName)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'display_name': %w", err)
+	}
+
+	object["id"], err = json.Marshal(a.ID)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'id': %w", err)
+	}
+
+	object["last_seen"], err = json.Marshal(a.LastSeen)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'last_seen': %w", err)
 	}
 
 	for fieldName, field := range a.AdditionalProperties {
@@ -2664,12 +2835,39 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListCapabilities List the catalogue of capabilities
+	//
+	// The capabilities that the operator of the server has described, the same for all of its exchanges. It is there
+	// so that requestors and executors use the same words: requests and executors may name others.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
+	ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListExecutors List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors (the `ListExecutors` operationId).
 	ListExecutors(ctx context.Context, exchangeID Exchange, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveExecutor Leave the exchange
+	//
+	// Removes yourself: your key opens nothing any more, at any replica, and your settings are deleted. Requests that
+	// you have claimed and that have not ended are `pending` again, those that you have posted stay. Your id is not
+	// given out again, because threads name you by it. Another executor is 403.
+	//
+	// Corresponds with DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `RemoveExecutor` operationId).
+	RemoveExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetExecutor Read a profile
+	//
+	// Of yourself all there is, of others what the list shows. Your settings come with their secrets hidden: of a URL
+	// you see where it leads (`https://hooks.slack.com/…`), of a token, a password, an ntfy topic (who knows one may
+	// read and write it) and of whatever the server does not know to be harmless `***`. Don't send these back: a
+	// change that holds one of them is 400.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `GetExecutor` operationId).
+	GetExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateExecutorWithBody Update your own profile
 	//
@@ -2691,10 +2889,24 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `UpdateExecutor` operationId).
 	UpdateExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, body UpdateExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RotateKey Replace your own API key
+	//
+	// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
+	// executor's key is 403.
+	//
+	// The answer is the only place where the new key is ever shown. If none arrives, or 503 `outcome_unknown`, ask
+	// anything with the old key: if it still opens, nothing has happened; if it is 401, the new key is lost, nobody can
+	// have it again, and you register under another `executor_id`.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
+	RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RegisterExecutorWithBody Register an executor and get its API key
 	//
-	// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-	// ever shown: the server keeps no more than its SHA-256.
+	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+	// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+	// who was removed is not given out again (409).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2703,8 +2915,10 @@ type ClientInterface interface {
 
 	// RegisterExecutor Register an executor and get its API key
 	//
-	// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-	// ever shown: the server keeps no more than its SHA-256.
+	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+	// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+	// who was removed is not given out again (409).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2793,6 +3007,24 @@ type ClientInterface interface {
 	GetReady(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// ListCapabilities List the catalogue of capabilities
+//
+// The capabilities that the operator of the server has described, the same for all of its exchanges. It is there
+// so that requestors and executors use the same words: requests and executors may name others.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
+func (c *Client) ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCapabilitiesRequest(c.Server, exchangeID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListExecutors List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -2800,6 +3032,45 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/executors (the `ListExecutors` operationId).
 func (c *Client) ListExecutors(ctx context.Context, exchangeID Exchange, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListExecutorsRequest(c.Server, exchangeID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveExecutor Leave the exchange
+//
+// Removes yourself: your key opens nothing any more, at any replica, and your settings are deleted. Requests that
+// you have claimed and that have not ended are `pending` again, those that you have posted stay. Your id is not
+// given out again, because threads name you by it. Another executor is 403.
+//
+// Corresponds with DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `RemoveExecutor` operationId).
+func (c *Client) RemoveExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveExecutorRequest(c.Server, exchangeID, executorID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetExecutor Read a profile
+//
+// Of yourself all there is, of others what the list shows. Your settings come with their secrets hidden: of a URL
+// you see where it leads (`https://hooks.slack.com/…`), of a token, a password, an ntfy topic (who knows one may
+// read and write it) and of whatever the server does not know to be harmless `***`. Don't send these back: a
+// change that holds one of them is 400.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `GetExecutor` operationId).
+func (c *Client) GetExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetExecutorRequest(c.Server, exchangeID, executorID)
 	if err != nil {
 		return nil, err
 	}
@@ -2850,10 +3121,34 @@ func (c *Client) UpdateExecutor(ctx context.Context, exchangeID Exchange, execut
 	return c.Client.Do(req)
 }
 
+// RotateKey Replace your own API key
+//
+// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
+// executor's key is 403.
+//
+// The answer is the only place where the new key is ever shown. If none arrives, or 503 `outcome_unknown`, ask
+// anything with the old key: if it still opens, nothing has happened; if it is 401, the new key is lost, nobody can
+// have it again, and you register under another `executor_id`.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
+func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateKeyRequest(c.Server, exchangeID, executorID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RegisterExecutorWithBody Register an executor and get its API key
 //
-// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-// ever shown: the server keeps no more than its SHA-256.
+// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+// who was removed is not given out again (409).
 //
 // Takes any type of body and a specified content type.
 //
@@ -2872,8 +3167,10 @@ func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExc
 
 // RegisterExecutor Register an executor and get its API key
 //
-// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-// ever shown: the server keeps no more than its SHA-256.
+// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+// who was removed is not given out again (409).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3051,6 +3348,67 @@ func (c *Client) GetReady(ctx context.Context, reqEditors ...RequestEditorFn) (*
 	return c.Client.Do(req)
 }
 
+// NewListCapabilitiesRequest constructs an http.Request for the ListCapabilities method
+func NewListCapabilitiesRequest(server string, exchangeID Exchange, params *ListCapabilitiesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/capabilities", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListExecutorsRequest constructs an http.Request for the ListExecutors method
 func NewListExecutorsRequest(server string, exchangeID Exchange) (*http.Request, error) {
 	var err error
@@ -3068,6 +3426,88 @@ func NewListExecutorsRequest(server string, exchangeID Exchange) (*http.Request,
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRemoveExecutorRequest constructs an http.Request for the RemoveExecutor method
+func NewRemoveExecutorRequest(server string, exchangeID Exchange, executorID ExecutorID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "executor_id", executorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetExecutorRequest constructs an http.Request for the GetExecutor method
+func NewGetExecutorRequest(server string, exchangeID Exchange, executorID ExecutorID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "executor_id", executorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3135,6 +3575,47 @@ func NewUpdateExecutorRequestWithBody(server string, exchangeID Exchange, execut
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRotateKeyRequest constructs an http.Request for the RotateKey method
+func NewRotateKeyRequest(server string, exchangeID Exchange, executorID ExecutorID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "executor_id", executorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s/key", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -3499,6 +3980,16 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListCapabilitiesWithResponse List the catalogue of capabilities
+	//
+	// The capabilities that the operator of the server has described, the same for all of its exchanges. It is there
+	// so that requestors and executors use the same words: requests and executors may name others.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
+	ListCapabilitiesWithResponse(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*ListCapabilitiesResponse, error)
+
 	// ListExecutorsWithResponse List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -3507,6 +3998,29 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors (the `ListExecutors` operationId).
 	ListExecutorsWithResponse(ctx context.Context, exchangeID Exchange, reqEditors ...RequestEditorFn) (*ListExecutorsResponse, error)
+
+	// RemoveExecutorWithResponse Leave the exchange
+	//
+	// Removes yourself: your key opens nothing any more, at any replica, and your settings are deleted. Requests that
+	// you have claimed and that have not ended are `pending` again, those that you have posted stay. Your id is not
+	// given out again, because threads name you by it. Another executor is 403.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `RemoveExecutor` operationId).
+	RemoveExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RemoveExecutorResponse, error)
+
+	// GetExecutorWithResponse Read a profile
+	//
+	// Of yourself all there is, of others what the list shows. Your settings come with their secrets hidden: of a URL
+	// you see where it leads (`https://hooks.slack.com/…`), of a token, a password, an ntfy topic (who knows one may
+	// read and write it) and of whatever the server does not know to be harmless `***`. Don't send these back: a
+	// change that holds one of them is 400.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `GetExecutor` operationId).
+	GetExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*GetExecutorResponse, error)
 
 	// UpdateExecutorWithBodyWithResponse Update your own profile
 	//
@@ -3528,10 +4042,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `UpdateExecutor` operationId).
 	UpdateExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, body UpdateExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateExecutorResponse, error)
 
+	// RotateKeyWithResponse Replace your own API key
+	//
+	// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
+	// executor's key is 403.
+	//
+	// The answer is the only place where the new key is ever shown. If none arrives, or 503 `outcome_unknown`, ask
+	// anything with the old key: if it still opens, nothing has happened; if it is 401, the new key is lost, nobody can
+	// have it again, and you register under another `executor_id`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
+	RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error)
+
 	// RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 	//
-	// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-	// ever shown: the server keeps no more than its SHA-256.
+	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+	// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+	// who was removed is not given out again (409).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3540,8 +4070,10 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterExecutorWithResponse Register an executor and get its API key
 	//
-	// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-	// ever shown: the server keeps no more than its SHA-256.
+	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+	// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+	// who was removed is not given out again (409).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3638,6 +4170,108 @@ type ClientWithResponsesInterface interface {
 	GetReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadyResponse, error)
 }
 
+// ListCapabilitiesResponse429Headers the declared response headers of an HTTP 429 response for ListCapabilities
+type ListCapabilitiesResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListCapabilitiesResponse503Headers the declared response headers of an HTTP 503 response for ListCapabilities
+type ListCapabilitiesResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListCapabilitiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CapabilityList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListCapabilitiesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListCapabilitiesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON200() *CapabilityList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListCapabilitiesResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCapabilitiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCapabilitiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCapabilitiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCapabilitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListExecutorsResponse429Headers the declared response headers of an HTTP 429 response for ListExecutors
+type ListExecutorsResponse429Headers struct {
+	RetryAfter *int
+}
+
 // ListExecutorsResponse503Headers the declared response headers of an HTTP 503 response for ListExecutors
 type ListExecutorsResponse503Headers struct {
 	RetryAfter *int
@@ -3652,10 +4286,14 @@ type ListExecutorsResponse struct {
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListExecutorsResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListExecutorsResponse503Headers
 }
@@ -3673,6 +4311,11 @@ func (r ListExecutorsResponse) GetJSON401() *Unauthorized {
 // GetJSON403 returns the response for an HTTP 403 `application/json` response
 func (r ListExecutorsResponse) GetJSON403() *Forbidden {
 	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListExecutorsResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -3714,6 +4357,198 @@ func (r ListExecutorsResponse) ContentType() string {
 	return ""
 }
 
+// RemoveExecutorResponse429Headers the declared response headers of an HTTP 429 response for RemoveExecutor
+type RemoveExecutorResponse429Headers struct {
+	RetryAfter *int
+}
+
+// RemoveExecutorResponse503Headers the declared response headers of an HTTP 503 response for RemoveExecutor
+type RemoveExecutorResponse503Headers struct {
+	RetryAfter *int
+}
+
+type RemoveExecutorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ExecutorRemoved
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RemoveExecutorResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RemoveExecutorResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveExecutorResponse) GetJSON200() *ExecutorRemoved {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RemoveExecutorResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r RemoveExecutorResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RemoveExecutorResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RemoveExecutorResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RemoveExecutorResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveExecutorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveExecutorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveExecutorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveExecutorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetExecutorResponse429Headers the declared response headers of an HTTP 429 response for GetExecutor
+type GetExecutorResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetExecutorResponse503Headers the declared response headers of an HTTP 503 response for GetExecutor
+type GetExecutorResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetExecutorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ExecutorDetail
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetExecutorResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetExecutorResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetExecutorResponse) GetJSON200() *ExecutorDetail {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetExecutorResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetExecutorResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetExecutorResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetExecutorResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetExecutorResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetExecutorResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetExecutorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetExecutorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetExecutorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetExecutorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateExecutorResponse429Headers the declared response headers of an HTTP 429 response for UpdateExecutor
+type UpdateExecutorResponse429Headers struct {
+	RetryAfter *int
+}
+
 // UpdateExecutorResponse503Headers the declared response headers of an HTTP 503 response for UpdateExecutor
 type UpdateExecutorResponse503Headers struct {
 	RetryAfter *int
@@ -3740,10 +4575,14 @@ type UpdateExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdateExecutorResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *UpdateExecutorResponse503Headers
 }
@@ -3793,6 +4632,11 @@ func (r UpdateExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
 }
 
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UpdateExecutorResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
 func (r UpdateExecutorResponse) GetJSON500() *InternalError {
 	return r.JSON500
@@ -3832,6 +4676,101 @@ func (r UpdateExecutorResponse) ContentType() string {
 	return ""
 }
 
+// RotateKeyResponse429Headers the declared response headers of an HTTP 429 response for RotateKey
+type RotateKeyResponse429Headers struct {
+	RetryAfter *int
+}
+
+// RotateKeyResponse503Headers the declared response headers of an HTTP 503 response for RotateKey
+type RotateKeyResponse503Headers struct {
+	RetryAfter *int
+}
+
+type RotateKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Registered
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RotateKeyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RotateKeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateKeyResponse) GetJSON200() *Registered {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RotateKeyResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r RotateKeyResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RotateKeyResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RotateKeyResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RotateKeyResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterExecutorResponse429Headers the declared response headers of an HTTP 429 response for RegisterExecutor
+type RegisterExecutorResponse429Headers struct {
+	RetryAfter *int
+}
+
 // RegisterExecutorResponse503Headers the declared response headers of an HTTP 503 response for RegisterExecutor
 type RegisterExecutorResponse503Headers struct {
 	RetryAfter *int
@@ -3844,6 +4783,8 @@ type RegisterExecutorResponse struct {
 	JSON201 *Registered
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *Timeout
 	// JSON409 the response for an HTTP 409 `application/json` response
@@ -3852,10 +4793,14 @@ type RegisterExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RegisterExecutorResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RegisterExecutorResponse503Headers
 }
@@ -3868,6 +4813,11 @@ func (r RegisterExecutorResponse) GetJSON201() *Registered {
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
 func (r RegisterExecutorResponse) GetJSON400() *BadRequest {
 	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RegisterExecutorResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
 }
 
 // GetJSON408 returns the response for an HTTP 408 `application/json` response
@@ -3888,6 +4838,11 @@ func (r RegisterExecutorResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r RegisterExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RegisterExecutorResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -3929,6 +4884,11 @@ func (r RegisterExecutorResponse) ContentType() string {
 	return ""
 }
 
+// ListRequestsResponse429Headers the declared response headers of an HTTP 429 response for ListRequests
+type ListRequestsResponse429Headers struct {
+	RetryAfter *int
+}
+
 // ListRequestsResponse503Headers the declared response headers of an HTTP 503 response for ListRequests
 type ListRequestsResponse503Headers struct {
 	RetryAfter *int
@@ -3945,10 +4905,14 @@ type ListRequestsResponse struct {
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListRequestsResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListRequestsResponse503Headers
 }
@@ -3971,6 +4935,11 @@ func (r ListRequestsResponse) GetJSON401() *Unauthorized {
 // GetJSON403 returns the response for an HTTP 403 `application/json` response
 func (r ListRequestsResponse) GetJSON403() *Forbidden {
 	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListRequestsResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4012,6 +4981,11 @@ func (r ListRequestsResponse) ContentType() string {
 	return ""
 }
 
+// CreateRequestResponse429Headers the declared response headers of an HTTP 429 response for CreateRequest
+type CreateRequestResponse429Headers struct {
+	RetryAfter *int
+}
+
 // CreateRequestResponse503Headers the declared response headers of an HTTP 503 response for CreateRequest
 type CreateRequestResponse503Headers struct {
 	RetryAfter *int
@@ -4034,10 +5008,14 @@ type CreateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateRequestResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateRequestResponse503Headers
 }
@@ -4075,6 +5053,11 @@ func (r CreateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreateRequestResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4116,6 +5099,11 @@ func (r CreateRequestResponse) ContentType() string {
 	return ""
 }
 
+// GetRequestResponse429Headers the declared response headers of an HTTP 429 response for GetRequest
+type GetRequestResponse429Headers struct {
+	RetryAfter *int
+}
+
 // GetRequestResponse503Headers the declared response headers of an HTTP 503 response for GetRequest
 type GetRequestResponse503Headers struct {
 	RetryAfter *int
@@ -4132,10 +5120,14 @@ type GetRequestResponse struct {
 	JSON403 *Forbidden
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetRequestResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetRequestResponse503Headers
 }
@@ -4158,6 +5150,11 @@ func (r GetRequestResponse) GetJSON403() *Forbidden {
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
 func (r GetRequestResponse) GetJSON404() *NotFound {
 	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetRequestResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4199,6 +5196,11 @@ func (r GetRequestResponse) ContentType() string {
 	return ""
 }
 
+// UpdateRequestResponse429Headers the declared response headers of an HTTP 429 response for UpdateRequest
+type UpdateRequestResponse429Headers struct {
+	RetryAfter *int
+}
+
 // UpdateRequestResponse503Headers the declared response headers of an HTTP 503 response for UpdateRequest
 type UpdateRequestResponse503Headers struct {
 	RetryAfter *int
@@ -4225,10 +5227,14 @@ type UpdateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdateRequestResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *UpdateRequestResponse503Headers
 }
@@ -4276,6 +5282,11 @@ func (r UpdateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r UpdateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UpdateRequestResponse) GetJSON429() *TooMany {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -4427,6 +5438,22 @@ func (r GetReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListCapabilitiesWithResponse List the catalogue of capabilities
+//
+// The capabilities that the operator of the server has described, the same for all of its exchanges. It is there
+// so that requestors and executors use the same words: requests and executors may name others.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
+func (c *ClientWithResponses) ListCapabilitiesWithResponse(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*ListCapabilitiesResponse, error) {
+	rsp, err := c.ListCapabilities(ctx, exchangeID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCapabilitiesResponse(rsp)
+}
+
 // ListExecutorsWithResponse List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -4440,6 +5467,41 @@ func (c *ClientWithResponses) ListExecutorsWithResponse(ctx context.Context, exc
 		return nil, err
 	}
 	return ParseListExecutorsResponse(rsp)
+}
+
+// RemoveExecutorWithResponse Leave the exchange
+//
+// Removes yourself: your key opens nothing any more, at any replica, and your settings are deleted. Requests that
+// you have claimed and that have not ended are `pending` again, those that you have posted stay. Your id is not
+// given out again, because threads name you by it. Another executor is 403.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `RemoveExecutor` operationId).
+func (c *ClientWithResponses) RemoveExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RemoveExecutorResponse, error) {
+	rsp, err := c.RemoveExecutor(ctx, exchangeID, executorID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveExecutorResponse(rsp)
+}
+
+// GetExecutorWithResponse Read a profile
+//
+// Of yourself all there is, of others what the list shows. Your settings come with their secrets hidden: of a URL
+// you see where it leads (`https://hooks.slack.com/…`), of a token, a password, an ntfy topic (who knows one may
+// read and write it) and of whatever the server does not know to be harmless `***`. Don't send these back: a
+// change that holds one of them is 400.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `GetExecutor` operationId).
+func (c *ClientWithResponses) GetExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*GetExecutorResponse, error) {
+	rsp, err := c.GetExecutor(ctx, exchangeID, executorID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetExecutorResponse(rsp)
 }
 
 // UpdateExecutorWithBodyWithResponse Update your own profile
@@ -4474,10 +5536,32 @@ func (c *ClientWithResponses) UpdateExecutorWithResponse(ctx context.Context, ex
 	return ParseUpdateExecutorResponse(rsp)
 }
 
+// RotateKeyWithResponse Replace your own API key
+//
+// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
+// executor's key is 403.
+//
+// The answer is the only place where the new key is ever shown. If none arrives, or 503 `outcome_unknown`, ask
+// anything with the old key: if it still opens, nothing has happened; if it is 401, the new key is lost, nobody can
+// have it again, and you register under another `executor_id`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
+func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error) {
+	rsp, err := c.RotateKey(ctx, exchangeID, executorID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateKeyResponse(rsp)
+}
+
 // RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 //
-// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-// ever shown: the server keeps no more than its SHA-256.
+// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+// who was removed is not given out again (409).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4492,8 +5576,10 @@ func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.C
 
 // RegisterExecutorWithResponse Register an executor and get its API key
 //
-// Needs no key. The exchange is created with its first executor. The answer is the only place where the key is
-// ever shown: the server keeps no more than its SHA-256.
+// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
+// `X-Registration-Token`, and answers 401 without it. The exchange is created with its first executor. The answer
+// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
+// who was removed is not given out again (409).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4643,6 +5729,97 @@ func (c *ClientWithResponses) GetReadyWithResponse(ctx context.Context, reqEdito
 	return ParseGetReadyResponse(rsp)
 }
 
+// ParseListCapabilitiesResponse parses an HTTP response from a ListCapabilitiesWithResponse call
+func ParseListCapabilitiesResponse(rsp *http.Response) (*ListCapabilitiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCapabilitiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CapabilityList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListCapabilitiesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListCapabilitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListExecutorsResponse parses an HTTP response from a ListExecutorsWithResponse call
 func ParseListExecutorsResponse(rsp *http.Response) (*ListExecutorsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4678,6 +5855,13 @@ func ParseListExecutorsResponse(rsp *http.Response) (*ListExecutorsResponse, err
 		}
 		response.JSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4695,8 +5879,193 @@ func ParseListExecutorsResponse(rsp *http.Response) (*ListExecutorsResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers ListExecutorsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListExecutorsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveExecutorResponse parses an HTTP response from a RemoveExecutorWithResponse call
+func ParseRemoveExecutorResponse(rsp *http.Response) (*RemoveExecutorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveExecutorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ExecutorRemoved
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers RemoveExecutorResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RemoveExecutorResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetExecutorResponse parses an HTTP response from a GetExecutorWithResponse call
+func ParseGetExecutorResponse(rsp *http.Response) (*GetExecutorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetExecutorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ExecutorDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers GetExecutorResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetExecutorResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4787,6 +6156,13 @@ func ParseUpdateExecutorResponse(rsp *http.Response) (*UpdateExecutorResponse, e
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4804,8 +6180,102 @@ func ParseUpdateExecutorResponse(rsp *http.Response) (*UpdateExecutorResponse, e
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers UpdateExecutorResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateExecutorResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateKeyResponse parses an HTTP response from a RotateKeyWithResponse call
+func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Registered
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers RotateKeyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RotateKeyResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4847,6 +6317,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 		}
 		response.JSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
 		var dest Timeout
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4875,6 +6352,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4892,6 +6376,16 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers RegisterExecutorResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers RegisterExecutorResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4949,6 +6443,13 @@ func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error
 		}
 		response.JSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4966,6 +6467,16 @@ func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers ListRequestsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListRequestsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -5044,6 +6555,13 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5061,6 +6579,16 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers CreateRequestResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateRequestResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -5118,6 +6646,13 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 		}
 		response.JSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5135,6 +6670,16 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers GetRequestResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetRequestResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -5227,6 +6772,13 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5244,6 +6796,16 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 429:
+		var headers UpdateRequestResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateRequestResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -34,6 +34,7 @@ const (
 	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded         ErrorCode = "overloaded"
+	ErrorCodeRateLimited        ErrorCode = "rate_limited"
 	ErrorCodeReadOnly           ErrorCode = "read_only"
 	ErrorCodeReserved           ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
@@ -80,6 +81,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodeOverloaded:
+		return true
+	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
 		return true
@@ -326,6 +329,20 @@ func (e StatusFilter) Valid() bool {
 // Capabilities What the executor can do, as words such as `photo:capture`.
 type Capabilities = []string
 
+// Capability defines model for Capability.
+type Capability struct {
+	Description string `json:"description"`
+
+	// ID Example: photo:capture
+	ID   string   `json:"id"`
+	Tags []string `json:"tags"`
+}
+
+// CapabilityList defines model for CapabilityList.
+type CapabilityList struct {
+	Capabilities []Capability `json:"capabilities"`
+}
+
 // Error defines model for Error.
 type Error struct {
 	// Code What is wrong, in a word that does not change.
@@ -348,9 +365,22 @@ type Executor struct {
 	LastSeen     time.Time    `json:"last_seen"`
 }
 
+// ExecutorDetail defines model for ExecutorDetail.
+type ExecutorDetail struct {
+	// Executor An executor; with the settings where it is your own (`notifications`, `preferences`, `hooks` and whatever else
+	// you have put there), their secrets hidden.
+	Executor Profile `json:"executor"`
+}
+
 // ExecutorList defines model for ExecutorList.
 type ExecutorList struct {
 	Executors []Executor `json:"executors"`
+}
+
+// ExecutorRemoved defines model for ExecutorRemoved.
+type ExecutorRemoved struct {
+	ExecutorID string `json:"executor_id"`
+	Removed    bool   `json:"removed"`
 }
 
 // Health defines model for Health.
@@ -389,6 +419,18 @@ type NewExchangeID = string
 
 // Priority How much it matters; `normal` where not given. Executors choose from which priority on they are notified.
 type Priority string
+
+// Profile An executor; with the settings where it is your own (`notifications`, `preferences`, `hooks` and whatever else
+// you have put there), their secrets hidden.
+type Profile struct {
+	// Capabilities What the executor can do, as words such as `photo:capture`.
+	Capabilities         Capabilities           `json:"capabilities"`
+	CreatedAt            time.Time              `json:"created_at"`
+	DisplayName          string                 `json:"display_name"`
+	ID                   string                 `json:"id"`
+	LastSeen             time.Time              `json:"last_seen"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
 
 // ProfileChanged defines model for ProfileChanged.
 type ProfileChanged struct {
@@ -530,6 +572,9 @@ type Timeout = Error
 // TooLarge defines model for TooLarge.
 type TooLarge = Error
 
+// TooMany defines model for TooMany.
+type TooMany = Error
+
 // Unauthorized defines model for Unauthorized.
 type Unauthorized = Error
 
@@ -538,6 +583,12 @@ type Unavailable = Error
 
 // UnsupportedMedia defines model for UnsupportedMedia.
 type UnsupportedMedia = Error
+
+// ListCapabilitiesParams defines parameters for ListCapabilities.
+type ListCapabilitiesParams struct {
+	// Tag Only capabilities with this tag.
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+}
 
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
@@ -548,14 +599,146 @@ type ListRequestsParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// Getter for additional properties for Profile. Returns the specified
+// element and whether it was found
+func (a Profile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Profile
+func (a *Profile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Profile to handle AdditionalProperties
+func (a *Profile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["capabilities"]; found {
+		err = json.Unmarshal(raw, &a.Capabilities)
+		if err != nil {
+			return fmt.Errorf("error reading 'capabilities': %w", err)
+		}
+		delete(object, "capabilities")
+	}
+
+	if raw, found := object["created_at"]; found {
+		err = json.Unmarshal(raw, &a.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'created_at': %w", err)
+		}
+		delete(object, "created_at")
+	}
+
+	if raw, found := object["display_name"]; found {
+		err = json.Unmarshal(raw, &a.DisplayName)
+		if err != nil {
+			return fmt.Errorf("error reading 'display_name': %w", err)
+		}
+		delete(object, "display_name")
+	}
+
+	if raw, found := object["id"]; found {
+		err = json.Unmarshal(raw, &a.ID)
+		if err != nil {
+			return fmt.Errorf("error reading 'id': %w", err)
+		}
+		delete(object, "id")
+	}
+
+	if raw, found := object["last_seen"]; found {
+		err = json.Unmarshal(raw, &a.LastSeen)
+		if err != nil {
+			return fmt.Errorf("error reading 'last_seen': %w", err)
+		}
+		delete(object, "last_seen")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Profile to handle AdditionalProperties
+func (a Profile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.Capabilities != nil {
+		object["capabilities"], err = json.Marshal(a.Capabilities)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'capabilities': %w", err)
+		}
+	}
+
+	object["created_at"], err = json.Marshal(a.CreatedAt)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'created_at': %w", err)
+	}
+
+	object["display_name"], err = json.Marshal(a.DisplayName)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'display_name': %w", err)
+	}
+
+	object["id"], err = json.Marshal(a.ID)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'id': %w", err)
+	}
+
+	object["last_seen"], err = json.Marshal(a.LastSeen)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'last_seen': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListCapabilities List the catalogue of capabilities
+	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
+	ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
+	// RemoveExecutor Leave the exchange
+	// (DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+	RemoveExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// GetExecutor Read a profile
+	// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+	GetExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
 	// UpdateExecutor Update your own profile
 	// (PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id})
 	UpdateExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// RotateKey Replace your own API key
+	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
+	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange)
@@ -583,15 +766,39 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
+// ListCapabilities List the catalogue of capabilities
+// (GET /api/v1/exchanges/{exchange_id}/capabilities)
+func (_ Unimplemented) ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListExecutors List executors
 // (GET /api/v1/exchanges/{exchange_id}/executors)
 func (_ Unimplemented) ListExecutors(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// RemoveExecutor Leave the exchange
+// (DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+func (_ Unimplemented) RemoveExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetExecutor Read a profile
+// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+func (_ Unimplemented) GetExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // UpdateExecutor Update your own profile
 // (PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id})
 func (_ Unimplemented) UpdateExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RotateKey Replace your own API key
+// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
+func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -646,6 +853,48 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc func(http.Handler) http.Handler
 
+// ListCapabilities operation middleware
+func (siw *ServerInterfaceWrapper) ListCapabilities(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCapabilitiesParams
+
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", r.URL.Query(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tag"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tag", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListCapabilities(w, r, exchangeID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListExecutors operation middleware
 func (siw *ServerInterfaceWrapper) ListExecutors(w http.ResponseWriter, r *http.Request) {
 
@@ -663,6 +912,76 @@ func (siw *ServerInterfaceWrapper) ListExecutors(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListExecutors(w, r, exchangeID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemoveExecutor operation middleware
+func (siw *ServerInterfaceWrapper) RemoveExecutor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "executor_id" -------------
+	var executorID ExecutorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "executor_id", chi.URLParam(r, "executor_id"), &executorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemoveExecutor(w, r, exchangeID, executorID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetExecutor operation middleware
+func (siw *ServerInterfaceWrapper) GetExecutor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "executor_id" -------------
+	var executorID ExecutorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "executor_id", chi.URLParam(r, "executor_id"), &executorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetExecutor(w, r, exchangeID, executorID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -698,6 +1017,41 @@ func (siw *ServerInterfaceWrapper) UpdateExecutor(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateExecutor(w, r, exchangeID, executorID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RotateKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "executor_id" -------------
+	var executorID ExecutorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "executor_id", chi.URLParam(r, "executor_id"), &executorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateKey(w, r, exchangeID, executorID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1026,10 +1380,22 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	}
 
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/capabilities", wrapper.ListCapabilities)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors", wrapper.ListExecutors)
 	})
 	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}", wrapper.RemoveExecutor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}", wrapper.GetExecutor)
+	})
+	r.Group(func(r chi.Router) {
 		r.Patch(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}", wrapper.UpdateExecutor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/key", wrapper.RotateKey)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/register", wrapper.RegisterExecutor)
@@ -1070,6 +1436,15 @@ type TimeoutJSONResponse Error
 
 type TooLargeJSONResponse Error
 
+type TooManyResponseHeaders struct {
+	RetryAfter *int
+}
+type TooManyJSONResponse struct {
+	Body Error
+
+	Headers TooManyResponseHeaders
+}
+
 type UnauthorizedJSONResponse Error
 
 type UnavailableResponseHeaders struct {
@@ -1082,6 +1457,119 @@ type UnavailableJSONResponse struct {
 }
 
 type UnsupportedMediaJSONResponse Error
+
+type ListCapabilitiesRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Params     ListCapabilitiesParams
+}
+
+type ListCapabilitiesResponseObject interface {
+	VisitListCapabilitiesResponse(w http.ResponseWriter) error
+}
+
+type ListCapabilities200JSONResponse CapabilityList
+
+func (response ListCapabilities200JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListCapabilities400JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCapabilities401JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCapabilities403JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListCapabilities429JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCapabilities500JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCapabilities503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListCapabilities503JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListExecutorsRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
@@ -1133,6 +1621,23 @@ func (response ListExecutors403JSONResponse) VisitListExecutorsResponse(w http.R
 	return err
 }
 
+type ListExecutors429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListExecutors429JSONResponse) VisitListExecutorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListExecutors500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response ListExecutors500JSONResponse) VisitListExecutorsResponse(w http.ResponseWriter) error {
@@ -1150,6 +1655,218 @@ func (response ListExecutors500JSONResponse) VisitListExecutorsResponse(w http.R
 type ListExecutors503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ListExecutors503JSONResponse) VisitListExecutorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutorRequestObject struct {
+	ExchangeID Exchange   `json:"exchange_id"`
+	ExecutorID ExecutorID `json:"executor_id"`
+}
+
+type RemoveExecutorResponseObject interface {
+	VisitRemoveExecutorResponse(w http.ResponseWriter) error
+}
+
+type RemoveExecutor200JSONResponse ExecutorRemoved
+
+func (response RemoveExecutor200JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RemoveExecutor401JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutor403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RemoveExecutor403JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutor429JSONResponse struct{ TooManyJSONResponse }
+
+func (response RemoveExecutor429JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutor500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RemoveExecutor500JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveExecutor503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RemoveExecutor503JSONResponse) VisitRemoveExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutorRequestObject struct {
+	ExchangeID Exchange   `json:"exchange_id"`
+	ExecutorID ExecutorID `json:"executor_id"`
+}
+
+type GetExecutorResponseObject interface {
+	VisitGetExecutorResponse(w http.ResponseWriter) error
+}
+
+type GetExecutor200JSONResponse ExecutorDetail
+
+func (response GetExecutor200JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetExecutor401JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetExecutor403JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetExecutor404JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetExecutor429JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetExecutor500JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExecutor503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetExecutor503JSONResponse) VisitGetExecutorResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1300,6 +2017,23 @@ func (response UpdateExecutor415JSONResponse) VisitUpdateExecutorResponse(w http
 	return err
 }
 
+type UpdateExecutor429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UpdateExecutor429JSONResponse) VisitUpdateExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateExecutor500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response UpdateExecutor500JSONResponse) VisitUpdateExecutorResponse(w http.ResponseWriter) error {
@@ -1317,6 +2051,105 @@ func (response UpdateExecutor500JSONResponse) VisitUpdateExecutorResponse(w http
 type UpdateExecutor503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response UpdateExecutor503JSONResponse) VisitUpdateExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKeyRequestObject struct {
+	ExchangeID Exchange   `json:"exchange_id"`
+	ExecutorID ExecutorID `json:"executor_id"`
+}
+
+type RotateKeyResponseObject interface {
+	VisitRotateKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateKey200JSONResponse Registered
+
+func (response RotateKey200JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RotateKey401JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RotateKey403JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey429JSONResponse struct{ TooManyJSONResponse }
+
+func (response RotateKey429JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RotateKey500JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1364,6 +2197,20 @@ func (response RegisterExecutor400JSONResponse) VisitRegisterExecutorResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterExecutor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RegisterExecutor401JSONResponse) VisitRegisterExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1420,6 +2267,23 @@ func (response RegisterExecutor415JSONResponse) VisitRegisterExecutorResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterExecutor429JSONResponse struct{ TooManyJSONResponse }
+
+func (response RegisterExecutor429JSONResponse) VisitRegisterExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1516,6 +2380,23 @@ func (response ListRequests403JSONResponse) VisitListRequestsResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequests429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListRequests429JSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1658,6 +2539,23 @@ func (response CreateRequest415JSONResponse) VisitCreateRequestResponse(w http.R
 	return err
 }
 
+type CreateRequest429JSONResponse struct{ TooManyJSONResponse }
+
+func (response CreateRequest429JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateRequest500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response CreateRequest500JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
@@ -1750,6 +2648,23 @@ func (response GetRequest404JSONResponse) VisitGetRequestResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRequest429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetRequest429JSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1921,6 +2836,23 @@ func (response UpdateRequest415JSONResponse) VisitUpdateRequestResponse(w http.R
 	return err
 }
 
+type UpdateRequest429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UpdateRequest429JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateRequest500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response UpdateRequest500JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
@@ -2041,12 +2973,24 @@ func (response GetReady503JSONResponse) VisitGetReadyResponse(w http.ResponseWri
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListCapabilities List the catalogue of capabilities
+	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
+	ListCapabilities(ctx context.Context, request ListCapabilitiesRequestObject) (ListCapabilitiesResponseObject, error)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(ctx context.Context, request ListExecutorsRequestObject) (ListExecutorsResponseObject, error)
+	// RemoveExecutor Leave the exchange
+	// (DELETE /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+	RemoveExecutor(ctx context.Context, request RemoveExecutorRequestObject) (RemoveExecutorResponseObject, error)
+	// GetExecutor Read a profile
+	// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id})
+	GetExecutor(ctx context.Context, request GetExecutorRequestObject) (GetExecutorResponseObject, error)
 	// UpdateExecutor Update your own profile
 	// (PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id})
 	UpdateExecutor(ctx context.Context, request UpdateExecutorRequestObject) (UpdateExecutorResponseObject, error)
+	// RotateKey Replace your own API key
+	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
+	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(ctx context.Context, request RegisterExecutorRequestObject) (RegisterExecutorResponseObject, error)
@@ -2109,6 +3053,33 @@ type strictHandler struct {
 	options     StrictHTTPServerOptions
 }
 
+// ListCapabilities operation middleware
+func (sh *strictHandler) ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams) {
+	var request ListCapabilitiesRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCapabilities(ctx, request.(ListCapabilitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCapabilities")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListCapabilitiesResponseObject); ok {
+		if err := validResponse.VisitListCapabilitiesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListExecutors operation middleware
 func (sh *strictHandler) ListExecutors(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
 	var request ListExecutorsRequestObject
@@ -2128,6 +3099,60 @@ func (sh *strictHandler) ListExecutors(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListExecutorsResponseObject); ok {
 		if err := validResponse.VisitListExecutorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemoveExecutor operation middleware
+func (sh *strictHandler) RemoveExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	var request RemoveExecutorRequestObject
+
+	request.ExchangeID = exchangeID
+	request.ExecutorID = executorID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveExecutor(ctx, request.(RemoveExecutorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveExecutor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RemoveExecutorResponseObject); ok {
+		if err := validResponse.VisitRemoveExecutorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetExecutor operation middleware
+func (sh *strictHandler) GetExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	var request GetExecutorRequestObject
+
+	request.ExchangeID = exchangeID
+	request.ExecutorID = executorID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetExecutor(ctx, request.(GetExecutorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetExecutor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetExecutorResponseObject); ok {
+		if err := validResponse.VisitGetExecutorResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -2157,6 +3182,33 @@ func (sh *strictHandler) UpdateExecutor(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateExecutorResponseObject); ok {
 		if err := validResponse.VisitUpdateExecutorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateKey operation middleware
+func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	var request RotateKeyRequestObject
+
+	request.ExchangeID = exchangeID
+	request.ExecutorID = executorID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateKey(ctx, request.(RotateKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateKeyResponseObject); ok {
+		if err := validResponse.VisitRotateKeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -48,6 +48,14 @@ type caller struct {
 	rng      *rand.Rand
 	patience time.Duration
 	marks    int
+	sent     int
+}
+
+// address is where a call says it comes from, by the header of a proxy that the servers trust: together the
+// callers register more than one address may.
+func (w *caller) address() string {
+	w.sent++
+	return fmt.Sprintf("198.18.%d.%d", w.id, w.sent%256)
 }
 
 // fate is what is known of a call after it.
@@ -82,7 +90,7 @@ func (w *caller) try(to *replica, a *arena, key, method, path string, body any) 
 	if w.rng.IntN(40) == 0 { // hangs up, perhaps in the middle of it
 		c.http.Timeout = time.Duration(1+w.rng.IntN(15)) * time.Millisecond
 	}
-	got, err := c.try(method, path, body)
+	got, err := c.try(method, path, body, "X-Forwarded-For", w.address())
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return answer{}, nobody

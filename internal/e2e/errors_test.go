@@ -115,7 +115,7 @@ func badPaths() []call {
 		{name: "no ref, very long", key: "phone", method: "GET", path: "/requests/" + strings.Repeat("A", 4000), status: 404, text: "Thread not found"},
 		{name: "method of a list", key: "phone", method: "DELETE", path: "/requests", status: 405},
 		{name: "method of a thread", key: "phone", method: "PUT", path: "/requests/2026-01-01-ZZZZ", body: "{", status: 405},
-		{name: "method of a profile", key: "phone", method: "GET", path: "/executors/phone", status: 405},
+		{name: "method of a profile", key: "phone", method: "PUT", path: "/executors/phone", body: "{", status: 405},
 		{name: "unknown status in the query", key: "phone", method: "GET", path: "/requests?status=done", status: 400, text: "status"},
 	}
 }

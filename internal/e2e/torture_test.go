@@ -71,7 +71,7 @@ func tortureS3(t *testing.T, seed uint64) (*torture, storage) {
 	for i := range 3 {
 		l := newLine(t, store, rand.New(rand.NewPCG(seed, 1000+uint64(i))))
 		replicas = append(replicas, &replica{name: fmt.Sprintf("replica-%d", i), line: l,
-			settings: append(append([]string{}, place.settings...), "S3_ENDPOINT="+l.endpoint)}) // the last one wins
+			settings: append(append([]string{trustUs}, place.settings...), "S3_ENDPOINT="+l.endpoint)}) // the last one wins
 	}
 	return newTorture(t, replicas, store), place
 }
@@ -80,7 +80,7 @@ func tortureS3(t *testing.T, seed uint64) (*torture, storage) {
 func tortureFolder(t *testing.T) (*torture, storage) {
 	t.Helper()
 	place := folder(t)
-	return newTorture(t, []*replica{{name: "server", settings: place.settings}}, nil), place
+	return newTorture(t, []*replica{{name: "server", settings: append([]string{trustUs}, place.settings...)}}, nil), place
 }
 
 func newTorture(t *testing.T, replicas []*replica, store *s3test.Server) *torture {

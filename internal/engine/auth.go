@@ -52,6 +52,39 @@ func (e *Engine) Authenticate(ctx context.Context, exchangeID, key string) (Call
 	return Caller{Exchange: x.id, Caller: exchange.Caller{Executor: executor.ID, KeyHash: hash}}, nil
 }
 
+// Recognizes reports whether the key is one that this replica knows by heart, of whatever exchange. It
+// costs the storage nothing, and its no says nothing: the key may be new, or its exchange not open.
+func (e *Engine) Recognizes(key string) bool {
+	home, _, ok := auth.Parse(key)
+	if !ok {
+		return false
+	}
+	e.mu.Lock()
+	o := e.openings[home]
+	e.mu.Unlock()
+	if o == nil {
+		return false
+	}
+	leave, ok := e.visit(o)
+	if !ok {
+		return false
+	}
+	defer leave()
+	_, ok = o.x.whose(auth.Hash(key))
+	return ok
+}
+
+// Prove tells whether the caller's key still holds at the head of the log, for what is answered without
+// reading the exchange. CodeUnauthorized where not.
+func (e *Engine) Prove(ctx context.Context, c Caller) error {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return x.read(ctx, c, func(*exchange.State) error { return nil })
+}
+
 // call begins a call of an executor that was let in. leave must be called at its end.
 func (e *Engine) call(ctx context.Context, c Caller) (x *running, leave func(), err error) {
 	leaveEngine, err := e.enter()

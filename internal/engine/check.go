@@ -30,7 +30,7 @@ func Check(ctx context.Context, store Store, exchangeID string) (eventlog.Report
 	if err != nil {
 		return eventlog.Report{Exchange: exchangeID}, err
 	}
-	a := &audit{keys: map[string][]string{}}
+	a := &audit{keys: map[string][]string{}, here: map[string]bool{}}
 	r, err := eventlog.Check(ctx, store, exchangeID, eventlog.CheckOptions{
 		New: func() eventlog.Projection { return newMachine(exchangeID, nil) },
 		Difference: func(restored, replayed eventlog.Projection) string {
@@ -57,6 +57,7 @@ type audit struct {
 	state  *exchange.State     // at the head; nil where the log could not be read up to there
 	legacy bool                // whether there was data of the original server
 	keys   map[string][]string // by executor: the hashes of all keys that this log gave it, the last one last
+	here   map[string]bool     // executors that were registered in this log, not adopted
 }
 
 // watch is told each event of the log, in order.
@@ -71,6 +72,7 @@ func (a *audit) watch(events []eventlog.Event) {
 			}
 			if json.Unmarshal(ev.Payload, &p) == nil && p.KeyHash != "" {
 				a.keys[ev.Actor] = append(a.keys[ev.Actor], p.KeyHash)
+				a.here[ev.Actor] = a.here[ev.Actor] || ev.Type == exchange.ExecutorRegistered
 			}
 		}
 	}

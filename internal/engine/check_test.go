@@ -106,7 +106,7 @@ func TestCheckKnowsKeysThatWereReplaced(t *testing.T) {
 	}
 	m := newMachine("home", nil)
 	m.Apply(events)
-	a := &audit{state: m.state, keys: map[string][]string{}}
+	a := &audit{state: m.state, keys: map[string][]string{}, here: map[string]bool{}}
 	a.watch(events)
 	x, _ := a.state.Executor("agent")
 	for hash, want := range map[string]eventlog.Report{

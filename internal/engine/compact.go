@@ -51,7 +51,7 @@ func (e *Engine) compact(id string) {
 	e.mu.Unlock()
 	if o != nil {
 		if leave, ok := e.visit(o); ok {
-			o.x.compact()
+			o.x.tidy()
 			leave()
 			return
 		}
@@ -63,7 +63,7 @@ func (e *Engine) compact(id string) {
 		}
 		return
 	}
-	x.compact()
+	x.tidy()
 	leave()
 	e.mu.Lock()
 	o = e.openings[id]
@@ -71,6 +71,12 @@ func (e *Engine) compact(id string) {
 	if o != nil {
 		e.putAway(o, time.Now())
 	}
+}
+
+// tidy is what is done once a day for each exchange.
+func (x *running) tidy() {
+	x.compact()
+	x.deleteLeftovers(x.engine.life)
 }
 
 // compact merges what can be merged of one exchange. Nobody waits for it, so what fails is only said.

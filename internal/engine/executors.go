@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +28,11 @@ type Registration struct {
 type register struct{ exchange.Register }
 
 func (r *register) Decide(s *exchange.State, now time.Time) ([]exchange.Draft, *exchange.Error) {
-	if _, taken := s.Executor(r.ID); !taken {
-		for _, x := range s.Executors() {
-			if strings.EqualFold(x.ID, r.ID) {
-				return nil, errNameTaken("An executor", x.ID)
+	taken := s.TakenIDs()
+	if !slices.Contains(taken, r.ID) {
+		for _, id := range taken {
+			if strings.EqualFold(id, r.ID) {
+				return nil, errNameTaken("An executor", id)
 			}
 		}
 	}
@@ -54,6 +56,9 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 	began := time.Now()
 	if !exchange.ValidID(r.ExecutorID) {
 		return "", errInvalidExecutor()
+	}
+	if err := refuseMasked(r.Settings); err != nil {
+		return "", err
 	}
 	x, leaveExchange, err := e.findOrCreate(ctx, exchangeID)
 	if err != nil {
@@ -160,11 +165,18 @@ func (e *Engine) Executors(ctx context.Context, c Caller) ([]Executor, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.date(ctx, all)
+	return all, nil
+}
+
+// date completes what the state says of executors by what this replica and the original's files know of
+// when they were there.
+func (x *running) date(ctx context.Context, executors []Executor) {
 	opened := x.readOriginal(ctx)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for i := range all {
-		executor := &all[i]
+	for i := range executors {
+		executor := &executors[i]
 		old := x.original[executor.ID]
 		// Without an event, the state only knows when the executor was adopted.
 		if executor.CreatedAt.Equal(opened) && !old.created.IsZero() {
@@ -174,7 +186,6 @@ func (e *Engine) Executors(ctx context.Context, c Caller) ([]Executor, error) {
 		}
 		executor.LastSeen = latest(executor.LastSeen, x.requests[executor.ID], old.seen, executor.CreatedAt)
 	}
-	return all, nil
 }
 
 func latest(times ...time.Time) time.Time {

@@ -124,6 +124,17 @@ func (p profile) encode() ([]byte, error) {
 
 func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
+// settings are the members that are the executor's own.
+func (p profile) settings() map[string]json.RawMessage {
+	own := map[string]json.RawMessage{}
+	for name, value := range p {
+		if isSetting(name) {
+			own[name] = value
+		}
+	}
+	return own
+}
+
 // ProfileUpdate changes an executor's profile; nil fields and members of Settings that are not
 // named stay as they are, a member that is JSON null is removed.
 type ProfileUpdate struct {
@@ -138,6 +149,9 @@ type ProfileUpdate struct {
 // announcement reads the change. A failure in between leaves settings that count already and a
 // display name and capabilities that don't yet; the same update again completes it.
 func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string, u ProfileUpdate) error {
+	if err := refuseMasked(u.Settings); err != nil {
+		return err // what is wrong with the body comes before whose profile it is
+	}
 	if executorID != c.Executor {
 		return refuse(exchange.CodeNotYourProfile, "Can only update your own profile")
 	}
@@ -167,10 +181,20 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
 	if err := x.changeProfile(patient, executorID, u); err != nil {
+		if errors.Is(err, errRemoved) {
+			return errUnauthorized()
+		}
 		return e.unwritten(ctx, err)
 	}
 	d := &decision{command: cmd}
-	return inPart(x.outcome(ctx, d, x.log.Submit(patient, d)))
+	err = inPart(x.outcome(ctx, d, x.log.Submit(patient, d)))
+	if _, still := x.executor(executorID); !still {
+		// It was removed meanwhile, and its object may have come back by this.
+		if fatal := x.deleteProfile(patient, executorID); fatal != nil {
+			return e.unreadable(ctx, fatal)
+		}
+	}
+	return err
 }
 
 // inPart corrects a refusal that says of the whole change what is true of its announcement only: that
@@ -187,9 +211,14 @@ func inPart(err error) error {
 func (x *running) changeProfile(ctx context.Context, executorID string, u ProfileUpdate) error {
 	now := x.engine.store.Now()
 	return x.putProfile(ctx, executorID, func(old []byte) ([]byte, error) {
-		p := x.readProfile(executorID, old)
+		executor, ok := x.executor(executorID)
+		if !ok {
+			return nil, errRemoved
+		}
+		p := x.readProfile(executor, old)
 		p.describe(u.DisplayName, u.Capabilities)
 		p.settle(u.Settings)
+		p.set("api_key_hash", executor.KeyHash)
 		p.set("last_seen", wireTime(now))
 		return p.encode()
 	})
@@ -197,16 +226,15 @@ func (x *running) changeProfile(ctx context.Context, executorID string, u Profil
 
 // readProfile decodes a profile object. Where there is none (the server stopped between a
 // registration and its object), or what stands there is no JSON object, the log has all but the settings.
-func (x *running) readProfile(executorID string, data []byte) profile {
+func (x *running) readProfile(executor *exchange.Executor, data []byte) profile {
 	var p profile
 	if data != nil {
 		if err := json.Unmarshal(data, &p); err != nil || p == nil {
-			x.logger.Warn("a profile that can't be read is written anew", "executor", executorID, "error", err)
+			x.logger.Warn("a profile that can't be read counts as one without settings", "executor", executor.ID, "error", err)
 			p = nil
 		}
 	}
 	if p == nil {
-		executor, _ := x.executor(executorID)
 		p = newProfile(x.id, executor)
 	}
 	return p
@@ -233,6 +261,8 @@ var (
 	errContended = errors.New("the profile is being changed by others")
 	// errInDoubt: of an attempt the store did not say whether it was done. No later refusal takes that back.
 	errInDoubt = errors.New("an attempt may have been stored")
+	// errRemoved: the executor has left the exchange; its profile is not to come back.
+	errRemoved = errors.New("the executor was removed")
 )
 
 // putProfile replaces the profile object with what edit makes of it, which may be asked again where

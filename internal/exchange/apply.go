@@ -15,6 +15,8 @@ func (s *State) Apply(e Event) {
 		s.applyRegistered(e)
 	case ExecutorUpdated:
 		s.applyUpdated(e)
+	case ExecutorRemoved:
+		s.applyRemoved(e)
 	case ThreadCreated:
 		s.applyCreated(e)
 	case StatusChanged:

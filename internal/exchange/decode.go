@@ -160,7 +160,12 @@ func (d *decoder) executors(r *register) {
 		}
 		r.executors[e.ID] = e
 		r.ids = append(r.ids, e.ID)
-		if !d.flag() {
+		opens := d.flag()
+		if e.removed = d.flag(); e.removed && e.KeyHash != "" {
+			d.fail("one who was removed has a key")
+			return
+		}
+		if !opens {
 			continue
 		}
 		if _, taken := r.keys[e.KeyHash]; taken || e.KeyHash == "" {

@@ -59,6 +59,7 @@ func differentExecutors(a, b *State) string {
 			differs(of, "key hash", x.KeyHash, y.KeyHash),
 			differs(of, "has the key", a.register.opens(x), b.register.opens(y)),
 			differs(of, "created", stamp(x.CreatedAt), stamp(y.CreatedAt)),
+			differs(of, "removed", x.removed, y.removed),
 		)
 		if d != "" {
 			return d

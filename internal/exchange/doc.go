@@ -25,7 +25,8 @@
 //     was decided on, but for the request in the first message of a thread, from which its terms are taken.
 //   - Only an event changes a thread. A query never takes a thread for expired because of the time; what is
 //     decided about one that is due commits its expiry first (situation).
-//   - Refs are never reused: a thread, once there, is never removed.
+//   - Refs are never reused: a thread, once there, is never removed. Ids of executors neither: of one who
+//     was removed the state keeps the id, for good.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
 //     values are shown as far as they can be, and never end a start.
 //   - A type of event that this version does not know may change who holds a thread. From then on
@@ -60,9 +61,10 @@
 //
 // # Files
 //
-// One command per file: register.go, create.go, update.go, expire.go, profile.go; each holds the payloads
-// it writes and how they are folded. status.go and steps.go are the state machine, terms.go what a request
-// asks for and who is eligible, blocks.go what is read out of a message, ref.go and id.go the names, state.go the queries, thread.go, message.go and executor.go what
+// One command per file: register.go, create.go, update.go, expire.go, profile.go, key.go, remove.go; each
+// holds the payloads it writes and how they are folded. status.go and steps.go are the state machine, terms.go
+// what a request asks for and who is eligible, blocks.go what is read out of a message, ref.go and id.go the
+// names, state.go the queries, thread.go, message.go and executor.go what
 // they return, apply.go the fold, freeze.go, encode.go and decode.go the snapshot, difference.go what
 // tells two states apart, json.go the reading of payloads. docs/protocol.md tells the same rules to
 // users.

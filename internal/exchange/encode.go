@@ -17,7 +17,8 @@ const Version = "2"
 //	          text, and when it last caused an event: 0 for never, or 1 and the time
 //	number    of executors; for each, in the order of registration:
 //	          text id, text display name, number and texts of the capabilities, text key hash,
-//	          time of creation, 1 where the key hash is this executor's and 0 where it is another's or empty
+//	          time of creation, 1 where the key hash is this executor's and 0 where it is another's or empty,
+//	          1 where the executor was removed
 //	number    of threads; for each, from the oldest updated to the newest:
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
 //	          less that of the update, seq less that of the thread before, names of status, who set it,
@@ -100,6 +101,7 @@ func (e *encoder) executors(r *register) {
 		e.text(x.KeyHash)
 		e.signed(x.CreatedAt.UnixMilli())
 		e.flag(r.opens(x))
+		e.flag(x.removed)
 		e.flush(flushAt)
 	}
 }

@@ -19,6 +19,7 @@ const (
 	CodeMethodNotAllowed  Code = "method_not_allowed"  //
 	CodeUnsupportedMedia  Code = "unsupported_media"   // a body that is not sent as JSON
 	CodeTooLarge          Code = "too_large"           // the body, or what it becomes in the log
+	CodeRateLimited       Code = "rate_limited"        // too many of its kind from one address
 	CodeAlreadyRegistered Code = "already_registered"  // the executor id is taken
 	CodeNameTaken         Code = "name_taken"          // the same name in another case exists
 	CodeAlreadyClaimed    Code = "already_claimed"     // someone else holds the thread

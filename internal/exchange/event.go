@@ -12,6 +12,7 @@ import (
 const (
 	ExecutorRegistered = "executor_registered"
 	ExecutorUpdated    = "executor_updated"
+	ExecutorRemoved    = "executor_removed"
 	ThreadCreated      = "thread_created"
 	StatusChanged      = "status_changed"
 	MessageAdded       = "message_added"

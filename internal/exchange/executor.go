@@ -15,13 +15,15 @@ type Executor struct {
 	Capabilities []string
 	KeyHash      string // "" for one of the original server whose profile is gone: no key opens it
 	CreatedAt    time.Time
+
+	removed bool // it has left: nothing but its id and its dates is kept, and no State hands it out
 }
 
-// register is who is registered, in a state or in what a fork adds to it. Its maps are made when they
-// are first needed, because most forks need none.
+// register is who is registered or was, in a state or in what a fork adds to it. Its maps are made when
+// they are first needed, because most forks need none.
 type register struct {
 	executors map[string]*Executor
-	ids       []string         // in the order of registration
+	ids       []string         // of all that ever were, in the order of registration
 	keys      map[string]owner // by the hash of the key
 	shared    bool             // a frozen copy has the same maps
 }
@@ -49,8 +51,17 @@ func (r *register) opens(e *Executor) bool {
 	return ok && o.id == e.ID
 }
 
-// Executor returns the executor with that id.
+// Executor returns the executor with that id. One who was removed is none.
 func (s *State) Executor(id string) (*Executor, bool) {
+	e, known := s.everKnown(id)
+	if !known || e.removed {
+		return nil, false
+	}
+	return e, true
+}
+
+// everKnown returns who has, or had, that id.
+func (s *State) everKnown(id string) (*Executor, bool) {
 	for ; s != nil; s = s.base {
 		if e, ok := s.register.executors[id]; ok {
 			return e, true
@@ -85,25 +96,28 @@ func (e *Executor) hasKey(hash string) bool {
 // Executors returns all executors, in the order of their registration.
 func (s *State) Executors() []*Executor {
 	list := []*Executor{}
-	for _, id := range s.executorIDs() {
-		e, _ := s.Executor(id)
-		list = append(list, e)
+	for _, id := range s.TakenIDs() {
+		if e, ok := s.Executor(id); ok {
+			list = append(list, e)
+		}
 	}
 	return list
 }
 
-func (s *State) executorIDs() []string {
+// TakenIDs returns the ids that no new executor may have, in the order of their registration: those of
+// the executors there are, and of those who were removed. The list is not to be changed.
+func (s *State) TakenIDs() []string {
 	if s.base == nil {
 		return s.register.ids
 	}
-	return slices.Concat(s.base.executorIDs(), s.register.ids)
+	return slices.Concat(s.base.TakenIDs(), s.register.ids)
 }
 
 // putExecutor replaces an executor, or adds it as the last registered.
 func (s *State) putExecutor(e *Executor) {
 	r := &s.register
 	r.own()
-	before, known := s.Executor(e.ID)
+	before, known := s.everKnown(e.ID)
 	if !known {
 		r.ids = append(r.ids, e.ID)
 	} else if before.KeyHash != e.KeyHash {

@@ -33,7 +33,7 @@ func FuzzRef(f *testing.F) {
 }
 
 var eventTypes = []string{
-	exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded,
+	exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.ExecutorRemoved, exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded,
 	exchange.ExchangeOpened, exchange.DayClosed, "note_x", "unheard_of",
 }
 

@@ -22,6 +22,8 @@ type model struct {
 	messages  map[string][]exchange.At
 	terms     map[string]exchange.Terms
 	executors []exchange.Executor
+	taken     []string
+	gone      map[string]bool
 	keys      map[string]string
 	seen      map[string]time.Time
 	readOnly  string
@@ -29,7 +31,7 @@ type model struct {
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -67,6 +69,8 @@ func (m *model) apply(f fact) {
 	switch f.Type {
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		m.profile(f, ts)
+	case exchange.ExecutorRemoved:
+		m.remove(f)
 	case exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded:
 		m.change(f, ts)
 	case exchange.DayClosed:
@@ -84,10 +88,11 @@ func (m *model) apply(f fact) {
 
 func (m *model) profile(f fact, ts time.Time) {
 	i := slices.IndexFunc(m.executors, func(e exchange.Executor) bool { return e.ID == f.Actor })
-	if f.Actor == "" || i < 0 && f.Type == exchange.ExecutorUpdated {
+	if f.Actor == "" || m.gone[f.Actor] || i < 0 && f.Type == exchange.ExecutorUpdated {
 		return
 	}
 	if i < 0 {
+		m.taken = append(m.taken, f.Actor)
 		i = len(m.executors)
 		m.executors = append(m.executors, exchange.Executor{ID: f.Actor, CreatedAt: ts})
 	}
@@ -109,6 +114,18 @@ func (m *model) profile(f fact, ts time.Time) {
 	if _, taken := m.keys[e.KeyHash]; !taken && e.KeyHash != "" {
 		m.keys[e.KeyHash] = e.ID
 	}
+}
+
+func (m *model) remove(f fact) {
+	i := slices.IndexFunc(m.executors, func(e exchange.Executor) bool { return e.ID == f.Actor })
+	if i < 0 {
+		return
+	}
+	if hash := m.executors[i].KeyHash; m.keys[hash] == f.Actor {
+		delete(m.keys, hash)
+	}
+	m.gone[f.Actor] = true
+	m.executors = slices.Delete(m.executors, i, i+1)
 }
 
 func (m *model) change(f fact, ts time.Time) {
@@ -244,8 +261,16 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 	for _, e := range s.Executors() {
 		executors = append(executors, *e)
 	}
-	if !reflect.DeepEqual(executors, m.executors) {
+	if len(executors)+len(m.executors) > 0 && !reflect.DeepEqual(executors, m.executors) {
 		t.Fatalf("executors\ngot  %+v\nwant %+v", executors, m.executors)
+	}
+	if got := s.TakenIDs(); !slices.Equal(got, m.taken) {
+		t.Fatalf("ids that are taken: got %q, want %q", got, m.taken)
+	}
+	for _, id := range m.taken {
+		if _, there := s.Executor(id); there == m.gone[id] {
+			t.Fatalf("%s is there: %v, and is removed: %v", id, there, m.gone[id])
+		}
 	}
 	for key := range 6 {
 		hash := keyName(key)
@@ -284,6 +309,9 @@ func facts(seed int64, n, refs int) []fact {
 			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
 		if r.Intn(n) == 0 {
 			f.Type = pick("note_x", "unheard_of", "never_heard_of")
+		}
+		if r.Intn(n) < 3 {
+			f.Type = exchange.ExecutorRemoved
 		}
 		f.Actor = pick("agent", "phone", "tablet", "ghost", "")
 		binary.LittleEndian.PutUint64(f.At[r.Intn(16):], r.Uint64())

@@ -19,6 +19,7 @@ type UpdateExecutor struct {
 type updated struct {
 	DisplayName  *string   `json:"display_name,omitempty"`
 	Capabilities *[]string `json:"capabilities,omitempty"`
+	KeyHash      string    `json:"api_key_hash,omitempty"`
 }
 
 // Decide implements Command. The settings themselves are no part of it: they may be secret, so they
@@ -57,7 +58,10 @@ func (s *State) applyOpened(e Event) {
 	profiles := members(adopted.Executors)
 	for _, id := range slices.Sorted(maps.Keys(profiles)) {
 		executor := Executor{ID: id, CreatedAt: e.TS}
-		if before, known := s.Executor(id); known {
+		if before, known := s.everKnown(id); known {
+			if before.removed {
+				continue
+			}
 			executor = *before
 		}
 		s.putExecutor(object[identity](profiles[id]).over(executor))

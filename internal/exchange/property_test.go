@@ -20,6 +20,7 @@ type view struct {
 	Messages  map[string][]exchange.At
 	ByStatus  map[string][]string
 	Executors []exchange.Executor
+	Taken     []string
 	Keys      map[string]string
 	Seen      map[string]time.Time
 	ReadOnly  string
@@ -36,6 +37,7 @@ func look(s *exchange.State) view {
 		v.Terms[t.Ref] = copyTerms(s.Terms(t.Ref))
 		v.ByStatus[t.Status] = nil
 	}
+	v.Taken = slices.Clone(s.TakenIDs())
 	for status := range v.ByStatus {
 		for _, t := range s.Threads(exchange.Filter{Status: status}) {
 			v.ByStatus[status] = append(v.ByStatus[status], t.Ref)
@@ -121,6 +123,10 @@ func (h *history) caller() exchange.Caller {
 }
 
 func (h *history) command() exchange.Command {
+	if h.Intn(100) == 0 {
+		c := h.caller()
+		return &exchange.Remove{Caller: c, ID: h.pick(c.Executor, c.Executor, c.Executor, "agent")}
+	}
 	switch n := h.Intn(20); {
 	case n == 0:
 		id := h.pick("agent", "phone", "tablet", "robot", "late", "../x")
@@ -129,6 +135,9 @@ func (h *history) command() exchange.Command {
 		c := h.caller()
 		name := h.pick("", "a name")
 		return &exchange.UpdateExecutor{Caller: c, ID: h.pick(c.Executor, c.Executor, "agent"), DisplayName: &name}
+	case n == 2 && h.Intn(3) == 0:
+		c := h.caller()
+		return &exchange.RotateKey{Caller: c, ID: h.pick(c.Executor, c.Executor, "agent"), KeyHash: fmt.Sprint("key ", h.Int63())}
 	case n < 5:
 		return &exchange.Create{
 			Caller: h.caller(), Intent: h.pick("see", "fetch", "fetch", ""), Priority: h.pick("", "urgent", "low"),
@@ -207,8 +216,14 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 		for _, d := range drafts {
 			add(d)
 		}
+		if c, ok := c.(*exchange.RotateKey); ok && refusal == nil {
+			h.keys[c.ID] = c.KeyHash
+		}
 		if h.Intn(40) == 0 { // a new key, as another replica may have given one
 			id := h.pick("phone", "robot")
+			if _, there := fork.Executor(id); !there {
+				continue
+			}
 			h.keys[id] = fmt.Sprint("key ", len(h.events))
 			add(exchange.Draft{Type: exchange.ExecutorUpdated, Actor: id, Payload: json.RawMessage(`{"api_key_hash":"` + h.keys[id] + `"}`)})
 		}
@@ -224,7 +239,7 @@ func TestEventsTellTheWholeState(t *testing.T) {
 	for seed := range int64(seeds) {
 		h := newHistory(t, seed)
 		handedOut := map[*exchange.Executor]exchange.Executor{}
-		for range 75 {
+		for range 100 {
 			before := look(h.state)
 			keys := fmt.Sprint(h.keys)
 			fork, events := h.batch(t)
@@ -286,13 +301,18 @@ func newHistory(t *testing.T, seed int64) *history {
 
 // checkHistory reads the events as an outsider would, without the rules: no thread goes from one
 // executor to another without being free in between, only its holder or its requestor moves it, nothing
-// moves it from its end, and each change begins where the last one ended. It returns how many there were.
+// moves it from its end, and each change begins where the last one ended. Who was removed does nothing any
+// more and holds nothing. It returns how many changes there were.
 func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 	t.Helper()
 	type last struct{ status, executor, requestor string }
 	threads := map[string]*last{}
 	ends := []string{"completed", "partial", "failed", "declined", "expired", "cancelled", "superseded"}
+	gone := map[string]bool{}
 	for _, e := range events {
+		if gone[e.Actor] {
+			t.Fatalf("%s of %s, who was removed", e.Type, e.Actor)
+		}
 		var p struct {
 			RequestorID string  `json:"requestor_id"`
 			OldStatus   string  `json:"old_status"`
@@ -303,6 +323,13 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 			t.Fatalf("%s: %v", e.Payload, err)
 		}
 		switch e.Type {
+		case "executor_removed":
+			gone[e.Actor] = true
+			for ref, l := range threads {
+				if l.executor == e.Actor && !slices.Contains(ends, l.status) {
+					t.Fatalf("%s was removed and holds %s", e.Actor, ref)
+				}
+			}
 		case "thread_created":
 			if threads[e.Thread] != nil {
 				t.Fatalf("%s was created twice", e.Thread)

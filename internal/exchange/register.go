@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Register adds an executor. CodeAlreadyRegistered where the id is taken.
+// Register adds an executor. CodeAlreadyRegistered where the id is taken, or was.
 type Register struct {
 	ID           string
 	DisplayName  string // "" is replaced by ID
@@ -33,7 +33,11 @@ func (c *Register) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 	if c.KeyHash == "" {
 		return nil, fault(errors.New("registration without a key hash"))
 	}
-	if _, taken := s.Executor(c.ID); taken {
+	if before, taken := s.everKnown(c.ID); taken {
+		// The threads name their executors by id: who got one again would take over what was another's.
+		if before.removed {
+			return nil, refuse(CodeAlreadyRegistered, "This executor_id was another's who has left; ids are not given out again")
+		}
 		return nil, refuse(CodeAlreadyRegistered, "Executor already registered")
 	}
 	p := registered{DisplayName: c.DisplayName, Capabilities: c.Capabilities, KeyHash: c.KeyHash}
@@ -80,7 +84,10 @@ func (s *State) applyRegistered(e Event) {
 		return
 	}
 	executor := Executor{ID: strings.Clone(e.Actor), CreatedAt: e.TS}
-	if before, known := s.Executor(e.Actor); known {
+	if before, known := s.everKnown(e.Actor); known {
+		if before.removed {
+			return // for good, whoever wrote this
+		}
 		executor = *before
 	}
 	s.putExecutor(object[identity](e.Payload).over(executor))

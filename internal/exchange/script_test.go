@@ -21,6 +21,8 @@ import (
 //	create WHO [suffixes=(S,…)]       a POST of the request in the input
 //	patch WHO REF [key=K]             a PATCH of the thread with the body in the input
 //	profile WHO [of=ID]               a PATCH of a profile with the body in the input
+//	rotate WHO [of=ID] [to=HASH]      another key for an executor
+//	remove WHO [of=ID]                an executor leaves
 //	apply                             folds events, one line of the log each, without deciding anything
 //	expire                            what the exchange does at that time by itself
 //	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
@@ -74,7 +76,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "now":
 		s.now = parseTime(t, d.CmdArgs[0].Key)
 		return ""
-	case "register", "create", "patch", "profile":
+	case "register", "create", "patch", "profile", "rotate", "remove":
 		return s.decide(s.command(t, d))
 	case "apply":
 		return s.apply(t, d.Input)
@@ -204,6 +206,14 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 	}
 	of := who
 	d.MaybeScanArgs(t, "of", &of)
+	switch d.Cmd {
+	case "rotate":
+		c := &exchange.RotateKey{Caller: caller, ID: of}
+		d.MaybeScanArgs(t, "to", &c.KeyHash)
+		return c
+	case "remove":
+		return &exchange.Remove{Caller: caller, ID: of}
+	}
 	body := decode[struct {
 		DisplayName  *string   `json:"display_name"`
 		Capabilities *[]string `json:"capabilities"`

@@ -154,7 +154,7 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 	const x = 1 // the number of the only name
 	name := []byte{0, 1, 1, 'x', 0}
-	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1}
+	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0}
 	thread := []byte{1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0}
 	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2} // of thread 1: confirm_before, needed by, one capability
 	alone := func(terms ...[]byte) []byte {
@@ -166,8 +166,11 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"empty name":               {0, 1, 0, 0, 0, 0, 0},
 		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
 		"executor twice":           slices.Concat(name, []byte{2}, executor, executor, []byte{0, 0}),
-		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1}, []byte{0, 0}),
-		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1}, []byte{0, 0}),
+		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1, 0}, []byte{0, 0}),
+		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1, 0}, []byte{0, 0}),
+		"removed, with a key":      slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 1}, []byte{0, 0}),
+		"removed, with another's":  slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 0, 1}, []byte{0, 0}),
+		"half removed":             slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 2}, []byte{0, 0}),
 		"thread twice":             slices.Concat(name, []byte{0, 2}, thread, thread, []byte{0}),
 		"thread without a ref":     slices.Concat(name, []byte{0, 1, 0, 0, 0, 0, 0, x, x, x, x, x, 0, 0}),
 		"thread without a status":  slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, 0, x, x, x, x, 0, 0}),

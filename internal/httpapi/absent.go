@@ -61,7 +61,7 @@ func (g *gate) admitBelow(r *http.Request) error {
 // allowed returns the methods that the request's path takes, and whether one of them needs no key.
 func (g *gate) allowed(r *http.Request) (methods []string, open bool) {
 	path := chi.RouteContext(r.Context()).RoutePath
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		pattern := g.router.Find(chi.NewRouteContext(), method, path)
 		if pattern == "" {
 			continue

@@ -6,14 +6,14 @@
 //
 //	frame     request id, CORS, time limits, log, panics; OPTIONS is answered here   middleware.go, answer.go
 //	router    chi; 404 and 405, after the key was looked at                          httpapi.go, absent.go
-//	validate  key, body, parameters                                                  validate.go, body.go
+//	validate  limits of an address, key, registration token, body, parameters        access.go, attempts.go, validate.go, body.go
 //	gen       binds parameters                                                       gen/server
 //	handler   calls the engine                                                       requests.go, executors.go …
 //
 // # What must stay true
 //
-//   - The order of refusals (docs/protocol.md): 401 before anything else under an exchange's path, also
-//     for unknown paths there and before a body is read; then 403 for a key of another exchange, 404
+//   - The order of refusals (docs/protocol.md): 429 of an address and 401 before anything else under an
+//     exchange's path, also for unknown paths there and before a body is read; then 403 for a key of another exchange, 404
 //     for the path, 405, 413, 415, 400, and only then what the engine refuses.
 //   - A handler sees only what the contract allows. Nothing but validate reads a body, once, and a
 //     test proves that it refuses whatever the stock middleware for kin-openapi refuses; the
@@ -22,6 +22,9 @@
 //     that were sent, less white space between tokens.
 //   - Every error leaves through refuse, and errors.go is the only table from codes to statuses. A
 //     client never sees an internal message, and the log never sees a key.
+//   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key
+//     that is known still opens. What is remembered of addresses is bounded.
+//   - The registration token is kept as a hash, compared in constant time, and never logged.
 //   - No request keeps a connection for longer than the limits of limits.go allow.
 //
 // # Measured choices

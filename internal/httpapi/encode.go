@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
@@ -67,6 +69,14 @@ func (d document) VisitListRequestsResponse(w http.ResponseWriter) error {
 }
 
 func (d document) VisitListExecutorsResponse(w http.ResponseWriter) error {
+	return d.send(w)
+}
+
+func (d document) VisitGetExecutorResponse(w http.ResponseWriter) error {
+	return d.send(w)
+}
+
+func (d document) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
 	return d.send(w)
 }
 
@@ -181,24 +191,58 @@ func appendSummary(dst []byte, t *exchange.Thread) []byte {
 
 func appendExecutors(dst []byte, executors []engine.Executor) []byte {
 	dst = append(dst, `{"executors":[`...)
-	for i, e := range executors {
+	for i := range executors {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendExecutor(append(dst, '{'), &executors[i]), '}')
+	}
+	return append(dst, "]}\n"...)
+}
+
+// appendExecutor appends the members of an Executor, without braces.
+func appendExecutor(dst []byte, e *engine.Executor) []byte {
+	dst = append(dst, `"id":`...)
+	dst = append(appendString(dst, e.ID), `,"display_name":`...)
+	dst = append(appendString(dst, e.DisplayName), `,"capabilities":`...)
+	dst = append(appendStrings(dst, e.Capabilities), `,"last_seen":`...)
+	dst = append(appendTime(dst, e.LastSeen), `,"created_at":`...)
+	return appendTime(dst, e.CreatedAt)
+}
+
+// appendProfile appends a profile, the settings by name behind what everybody sees.
+func appendProfile(dst []byte, p *engine.Profile) []byte {
+	dst = appendExecutor(append(dst, `{"executor":{`...), &p.Executor)
+	for _, name := range slices.Sorted(maps.Keys(p.Settings)) {
+		dst = append(appendString(append(dst, ','), name), ':')
+		dst = append(dst, p.Settings[name]...)
+	}
+	return append(dst, "}}\n"...)
+}
+
+func appendCapabilities(dst []byte, all []capabilities.Capability) []byte {
+	dst = append(dst, `{"capabilities":[`...)
+	for i, c := range all {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"id":`...)
-		dst = append(appendString(dst, e.ID), `,"display_name":`...)
-		dst = append(appendString(dst, e.DisplayName), `,"capabilities":[`...)
-		for j, capability := range e.Capabilities {
-			if j > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, capability)
-		}
-		dst = append(dst, `],"last_seen":`...)
-		dst = append(appendTime(dst, e.LastSeen), `,"created_at":`...)
-		dst = append(appendTime(dst, e.CreatedAt), '}')
+		dst = append(appendString(dst, c.ID), `,"description":`...)
+		dst = append(appendString(dst, c.Description), `,"tags":`...)
+		dst = append(appendStrings(dst, c.Tags), '}')
 	}
 	return append(dst, "]}\n"...)
+}
+
+func appendStrings(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, s)
+	}
+	return append(dst, ']')
 }
 
 func appendError(dst []byte, message string, code exchange.Code) []byte {

@@ -43,6 +43,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeUnconfirmed:       {status: http.StatusConflict},
 	exchange.CodeTooLarge:          {status: http.StatusRequestEntityTooLarge},
 	exchange.CodeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType},
+	exchange.CodeRateLimited:       {status: http.StatusTooManyRequests}, // errTooMany says when to come again
 	exchange.CodeInternal:          {status: http.StatusInternalServerError},
 	exchange.CodeOverloaded:        {status: http.StatusServiceUnavailable, retryAfter: 1},
 	exchange.CodeNotReady:          {status: http.StatusServiceUnavailable, retryAfter: 1},
@@ -75,8 +76,12 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		c.log(r, slog.LevelWarn, "unavailable", err)
 	}
 	h := w.Header()
-	if o.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(o.retryAfter))
+	after := o.retryAfter
+	if many, ok := errors.AsType[*errTooMany](err); ok {
+		after = many.seconds()
+	}
+	if after > 0 {
+		h.Set("Retry-After", strconv.Itoa(after))
 	}
 	if o.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="mess-exchange"`)

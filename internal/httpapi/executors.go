@@ -8,6 +8,8 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 )
 
+const saveKey = "Save this API key - it cannot be retrieved again."
+
 // RegisterExecutor implements POST …/register, the only operation of an exchange without a key.
 func (h *handlers) RegisterExecutor(ctx context.Context, r server.RegisterExecutorRequestObject) (server.RegisterExecutorResponseObject, error) {
 	b := r.Body.(*body)
@@ -25,7 +27,7 @@ func (h *handlers) RegisterExecutor(ctx context.Context, r server.RegisterExecut
 	return server.RegisterExecutor201JSONResponse{
 		ExecutorID: registration.ExecutorID,
 		APIKey:     key,
-		Message:    "Save this API key - it cannot be retrieved again.",
+		Message:    saveKey,
 	}, nil
 }
 
@@ -36,6 +38,32 @@ func (h *handlers) ListExecutors(ctx context.Context, _ server.ListExecutorsRequ
 		return nil, err
 	}
 	return document(appendExecutors(takeBuffer(), executors)), nil
+}
+
+// GetExecutor implements GET …/executors/{executor_id}.
+func (h *handlers) GetExecutor(ctx context.Context, r server.GetExecutorRequestObject) (server.GetExecutorResponseObject, error) {
+	profile, err := h.exchange.Profile(ctx, callOf(ctx).caller, r.ExecutorID)
+	if err != nil {
+		return nil, err
+	}
+	return document(appendProfile(takeBuffer(), profile)), nil
+}
+
+// RotateKey implements POST …/executors/{executor_id}/key.
+func (h *handlers) RotateKey(ctx context.Context, r server.RotateKeyRequestObject) (server.RotateKeyResponseObject, error) {
+	key, err := h.exchange.RotateKey(ctx, callOf(ctx).caller, r.ExecutorID)
+	if err != nil {
+		return nil, err
+	}
+	return server.RotateKey200JSONResponse{ExecutorID: r.ExecutorID, APIKey: key, Message: saveKey}, nil
+}
+
+// RemoveExecutor implements DELETE …/executors/{executor_id}.
+func (h *handlers) RemoveExecutor(ctx context.Context, r server.RemoveExecutorRequestObject) (server.RemoveExecutorResponseObject, error) {
+	if err := h.exchange.Remove(ctx, callOf(ctx).caller, r.ExecutorID); err != nil {
+		return nil, err
+	}
+	return server.RemoveExecutor200JSONResponse{ExecutorID: r.ExecutorID, Removed: true}, nil
 }
 
 // UpdateExecutor implements PATCH …/executors/{executor_id}.

@@ -240,7 +240,7 @@ func TestHeadAndSlash(t *testing.T) {
 	for _, c := range []struct {
 		client
 		path string
-	}{{phone, "/requests"}, {phone, "/requests/" + ref}, {phone, "/requests?limit=1"}, {phone, "/executors"}, {root, "/health"}, {root, "/ready"}, {root, "/docs"}, {root, "/openapi.json"}, {root, "/openapi.yaml"}} {
+	}{{phone, "/requests"}, {phone, "/requests/" + ref}, {phone, "/requests?limit=1"}, {phone, "/executors"}, {phone, "/executors/phone"}, {phone, "/capabilities"}, {phone, "/capabilities?tag=x"}, {root, "/health"}, {root, "/ready"}, {root, "/docs"}, {root, "/openapi.json"}, {root, "/openapi.yaml"}} {
 		get, head := c.want(200, "GET", c.path, ""), c.want(200, "HEAD", c.path, "")
 		for _, name := range []string{"Content-Type", "Content-Length"} {
 			if get.header.Get(name) != head.header.Get(name) {
@@ -248,14 +248,14 @@ func TestHeadAndSlash(t *testing.T) {
 			}
 		}
 		path, query, _ := strings.Cut(c.path, "?")
-		if slash := c.want(200, "GET", path+"/?"+query, ""); string(slash.body) != string(get.body) && c.path != "/executors" {
+		if slash := c.want(200, "GET", path+"/?"+query, ""); string(slash.body) != string(get.body) && !strings.HasPrefix(c.path, "/executors") {
 			t.Errorf("GET %s/: got %s, want %s", path, slash.body, get.body)
 		}
 	}
 	phone.want(201, "POST", "/requests/", `{"intent":"x"}`)
 	phone.want(200, "PATCH", "/requests/"+ref+"/", `{"status":"claimed"}`)
 	s.at("home").want(201, "POST", "/register/", `{"executor_id":"x"}`)
-	if got := phone.want(405, "HEAD", "/executors/phone", ""); got.header.Get("Allow") != "PATCH, OPTIONS" {
+	if got := phone.want(405, "HEAD", "/executors/phone/key", ""); got.header.Get("Allow") != "POST, OPTIONS" {
 		t.Errorf("HEAD of what has no GET: Allow: got %q", got.header.Get("Allow"))
 	}
 }

@@ -3,9 +3,12 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -85,11 +88,15 @@ func TestFuzzTheEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answered := map[int]int{}
+	answered, done := map[int]int{}, map[string]int{}
 	for range fuzzRequests {
 		sample := g.sample()
 		got := s.serve(sample.request())
 		answered[got.status]++
+		if got.status < 300 {
+			done[sample.operation.route.Operation.OperationID]++
+			g.replaceKey(home, sample, got)
+		}
 		if got.status >= 500 {
 			t.Errorf("%s %s %s: got %d %s", sample.method, sample.target, sample.body, got.status, got.body)
 		}
@@ -98,6 +105,26 @@ func TestFuzzTheEngine(t *testing.T) {
 		if answered[status] == 0 {
 			t.Errorf("no request was answered %d: %v", status, answered)
 		}
+	}
+	for _, op := range g.operations {
+		if name := op.route.Operation.OperationID; done[name] == 0 {
+			t.Errorf("%s was never done: %v", name, done)
+		}
+	}
+}
+
+// replaceKey goes on with another key where a request has ended the one it came with: the new one, or that of
+// another executor in the place of one who left.
+func (g *generator) replaceKey(home client, s sample, got response) {
+	i := slices.Index(g.keys, strings.TrimPrefix(s.header.Get("Authorization"), "Bearer "))
+	switch s.operation.route.Operation.OperationID {
+	case "rotateKey":
+		g.keys[i] = got.text(home.tb, "api_key")
+	case "removeExecutor":
+		id := got.text(home.tb, "executor_id")
+		next := fmt.Sprintf("next-%d", g.IntN(1e9))
+		g.keys[i] = home.register(next).key
+		g.values["executor_id"][slices.Index(g.values["executor_id"], id)] = next
 	}
 }
 

@@ -32,7 +32,7 @@ func newGenerator(seed uint64, keys []string, values map[string][]string) (*gene
 		return nil, err
 	}
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), keys: keys, values: values}
-	gate := newGate(doc, nil, nil)
+	gate := newGate(doc, nil, Access{}, nil)
 	for _, path := range slices.Sorted(maps.Keys(gate.operations)) {
 		for _, method := range slices.Sorted(maps.Keys(gate.operations[path])) {
 			g.operations = append(g.operations, gate.operations[path][method])
@@ -115,7 +115,7 @@ func (g *generator) query(op *operation) string {
 	for _, p := range op.query {
 		for range pick(g, 0, 0, 1, 1, 1) {
 			value := strings.Trim(g.json(p.Schema.Value), `"`)
-			pairs = append(pairs, p.Name+"="+strings.NewReplacer(" ", "%20", `\`, "%5C", `"`, "%22", "{", "%7B", "}", "%7D", "\xff", "%FF", "&", "%26", "#", "%23", "%", "%25").Replace(value))
+			pairs = append(pairs, p.Name+"="+strings.NewReplacer(" ", "%20", `\`, "%5C", `"`, "%22", "{", "%7B", "}", "%7D", "\xff", "%FF", "&", "%26", "#", "%23", ";", "%3B", "%", "%25").Replace(value))
 		}
 	}
 	if g.one(4) {

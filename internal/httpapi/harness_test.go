@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,8 @@ type site struct {
 	tb      testing.TB
 	handler http.Handler
 	log     *logBuffer
+
+	requests *atomic.Int64
 }
 
 // client speaks to a site as one executor of one exchange.
@@ -64,7 +68,11 @@ func newSite(tb testing.TB) *site {
 func siteOf(tb testing.TB, e Exchange) *site {
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return &site{tb, New(e, Options{Logger: logger, Version: "1.2.3", Storage: "memory"}), log}
+	return siteWith(tb, e, log, Options{Logger: logger, Version: "1.2.3", Storage: "memory"})
+}
+
+func siteWith(tb testing.TB, e Exchange, log *logBuffer, o Options) *site {
+	return &site{tb, New(e, o), log, &atomic.Int64{}}
 }
 
 // logBuffer is what the handler logs.
@@ -140,6 +148,11 @@ func (c client) want(status int, method, path, body string, headers ...string) r
 // serve answers a request and holds the answer against the contract.
 func (s *site) serve(r *http.Request) response {
 	s.tb.Helper()
+	if r.RemoteAddr == "192.0.2.1:1234" { // httptest's
+		// Each request comes from somewhere else, so that only tests of the limits meet them.
+		n := s.requests.Add(1)
+		r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:80", n>>16&0xff, n>>8&0xff, n&0xff)
+	}
 	sent := r.Clone(context.Background()) // the handler may change its own
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/mess-exchange/mess-exchange/api"
 	"github.com/mess-exchange/mess-exchange/gen/server"
+	"github.com/mess-exchange/mess-exchange/internal/auth"
+	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
@@ -25,17 +28,37 @@ type Exchange interface {
 	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
 	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
+	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
+	RotateKey(ctx context.Context, c engine.Caller, executorID string) (apiKey string, err error)
+	Remove(ctx context.Context, c engine.Caller, executorID string) error
+	Recognizes(apiKey string) bool
+	Prove(ctx context.Context, c engine.Caller) error
 	Ready(ctx context.Context) error
 }
 
 var _ Exchange = (*engine.Engine)(nil)
 
+// Catalogue is what the handlers need of *capabilities.Catalogue.
+type Catalogue interface {
+	List(tag string) []capabilities.Capability
+}
+
+var _ Catalogue = (*capabilities.Catalogue)(nil)
+
+// Access is who may register, and how it is known where someone is.
+type Access struct {
+	RegistrationToken auth.Secret    // the zero Secret: whoever likes may register
+	TrustedProxies    []netip.Prefix // whose X-Forwarded-For is believed
+}
+
 // Options of the handler.
 type Options struct {
-	Logger  *slog.Logger // nil discards
-	Version string       // of the program, for /health
-	Storage string       // the STORAGE_TYPE, for /health
+	Logger       *slog.Logger // nil discards
+	Version      string       // of the program, for /health
+	Storage      string       // the STORAGE_TYPE, for /health
+	Access       Access
+	Capabilities Catalogue // nil is an empty one
 }
 
 // handlers implements the contract's operations.
@@ -63,7 +86,7 @@ func New(e Exchange, o Options) http.Handler {
 		panic("httpapi: the embedded contract: " + err.Error())
 	}
 	root := chi.NewRouter()
-	gate := newGate(doc, e, root)
+	gate := newGate(doc, e, o.Access, root)
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)

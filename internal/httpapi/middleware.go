@@ -101,8 +101,8 @@ var (
 		{"X-Content-Type-Options", []string{"nosniff"}},
 	}
 	preflight = []header{
-		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Request-Id"}},
+		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestOrderOfRefusals(t *testing.T) {
 	phone, agent, stranger := home.register("phone"), home.register("agent"), office.register("phone")
 	held := agent.create(`{"intent":"x"}`)
 	phone.want(200, "PATCH", "/requests/"+held, `{"status":"claimed"}`)
-	for _, c := range breaches(phone.key, agent.key, stranger.key, held) {
+	for _, c := range slices.Concat(breaches(phone.key, agent.key, stranger.key, held), executorBreaches(phone.key, stranger.key)) {
 		at := home.as(c.key)
 		if rest, up := strings.CutPrefix(c.path, "/.."); up {
 			at.base, c.path = "/api/v1/exchanges", rest
@@ -91,6 +92,28 @@ func breaches(phone, agent, stranger, held string) []breach {
 		{"taken id", "POST", "/register", `{"executor_id":"phone"}`, "", 409, "already_registered", nil},
 
 		{"accepted in any case", "POST", "/requests", `{"intent":"x"}`, phone, 201, "", []string{"Content-Type", "Application/JSON; charset=utf-8"}},
+	}
+}
+
+// executorBreaches are those of reading, leaving, keys and the catalogue, in the same order.
+func executorBreaches(phone, stranger string) []breach {
+	big := `{"intent":"` + strings.Repeat("x", maxBody) + `"}`
+	text := []string{"Content-Type", "text/plain"}
+	return []breach{
+		{"no key, new operations", "DELETE", "/executors/phone", "", "", 401, "unauthorized", nil},
+		{"no key, someone's key", "POST", "/executors/nobody/key", big, "", 401, "unauthorized", text},
+		{"unknown key, catalogue", "GET", "/capabilities?tag=a&tag=b", "", goodKey, 401, "unauthorized", nil},
+		{"foreign key, own name", "DELETE", "/executors/phone", "", stranger, 403, "wrong_exchange", nil},
+		{"foreign key, bad parameter", "GET", "/capabilities?tag=a&tag=b", "", stranger, 403, "wrong_exchange", nil},
+		{"method of a key", "GET", "/executors/agent/key", "", phone, 405, "method_not_allowed", nil},
+		{"method of the catalogue", "DELETE", "/capabilities", "", phone, 405, "method_not_allowed", nil},
+		{"another's key, whatever is sent", "POST", "/executors/agent/key", "{", phone, 403, "not_your_profile", text},
+		{"nobody's key", "POST", "/executors/nobody/key", "", phone, 403, "not_your_profile", nil},
+		{"another's removal", "DELETE", "/executors/agent", "", phone, 403, "not_your_profile", nil},
+		{"nobody's removal", "DELETE", "/executors/nobody", "", phone, 403, "not_your_profile", nil},
+		{"reading nobody", "GET", "/executors/nobody", "", phone, 404, "executor_not_found", nil},
+		{"reading a path", "GET", "/executors/..%2F..%2Fagent", "", phone, 404, "executor_not_found", nil},
+		{"settings as they are shown, another's profile", "PATCH", "/executors/agent", `{"notifications":[{"type":"ntfy","topic":"***"}]}`, phone, 400, "invalid", nil},
 	}
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -79,6 +80,33 @@ func TestSDK(t *testing.T) {
 		t.Fatalf("complete: %s", completed.Body)
 	}
 	wantCompleted(t, agent, ref)
+	wantLife(t, server.URL, phone)
+}
+
+// wantLife reads, rotates and removes the executor phone.
+func wantLife(t *testing.T, url string, phone *sdk.ClientWithResponses) {
+	t.Helper()
+	ctx := t.Context()
+	own := must[*sdk.GetExecutorResponse](t)(phone.GetExecutorWithResponse(ctx, "home", "phone"))
+	if own.JSON200 == nil || own.JSON200.Executor.ID != "phone" || fmt.Sprint(own.JSON200.Executor.AdditionalProperties["notifications"]) != "[map[topic:*** type:ntfy]]" {
+		t.Fatalf("own profile: %s", own.Body)
+	}
+	tag := "media"
+	list := must[*sdk.ListCapabilitiesResponse](t)(phone.ListCapabilitiesWithResponse(ctx, "home", &sdk.ListCapabilitiesParams{Tag: &tag}))
+	if list.JSON200 == nil || len(list.JSON200.Capabilities) != 0 {
+		t.Errorf("capabilities: %s", list.Body)
+	}
+	rotated := must[*sdk.RotateKeyResponse](t)(phone.RotateKeyWithResponse(ctx, "home", "phone"))
+	if rotated.JSON200 == nil {
+		t.Fatalf("rotate: %s", rotated.Body)
+	}
+	if got := must[*sdk.RemoveExecutorResponse](t)(phone.RemoveExecutorWithResponse(ctx, "home", "phone")); got.JSON401 == nil {
+		t.Errorf("with the old key: %s", got.Body)
+	}
+	phone = dialSDK(t, url, rotated.JSON200.APIKey)
+	if got := must[*sdk.RemoveExecutorResponse](t)(phone.RemoveExecutorWithResponse(ctx, "home", "phone")); got.JSON200 == nil || !got.JSON200.Removed {
+		t.Errorf("remove: %s", got.Body)
+	}
 }
 
 // wantCompleted reads the thread back, alone and in a list.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
@@ -63,6 +64,23 @@ func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Execu
 func (w willing) UpdateProfile(ctx context.Context, _ engine.Caller, _ string, _ engine.ProfileUpdate) error {
 	return w.do(ctx)
 }
+
+func (w willing) Profile(ctx context.Context, _ engine.Caller, id string) (*engine.Profile, error) {
+	return &engine.Profile{
+		Executor: engine.Executor{Executor: &exchange.Executor{ID: id, DisplayName: "Phone", Capabilities: []string{"a", "b"}, CreatedAt: someTime}, LastSeen: someTime},
+		Settings: map[string]json.RawMessage{"notifications": json.RawMessage(`[{"type":"ntfy"}]`), "a<b": json.RawMessage(`1.50`)},
+	}, w.do(ctx)
+}
+
+func (w willing) RotateKey(ctx context.Context, _ engine.Caller, _ string) (string, error) {
+	return goodKey, w.do(ctx)
+}
+
+func (w willing) Remove(ctx context.Context, _ engine.Caller, _ string) error { return w.do(ctx) }
+
+func (w willing) Recognizes(key string) bool { return key == goodKey || key == foreignKey }
+
+func (w willing) Prove(ctx context.Context, _ engine.Caller) error { return w.do(ctx) }
 
 func (w willing) Ready(ctx context.Context) error { return w.do(ctx) }
 

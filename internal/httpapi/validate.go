@@ -5,40 +5,41 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
 	"golang.org/x/sync/semaphore"
-
-	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // gate lets requests through to the handlers: those whose key opens the exchange, and that are as the
 // contract says.
 type gate struct {
 	exchange   Exchange
+	access     Access
 	router     *chi.Mux
 	room       *semaphore.Weighted              // bytes of large bodies in memory
 	operations map[string]map[string]*operation // by chi's pattern, which is the contract's path, and by method
+
+	registrations, wrongKeys attempts // by the address they come from
 }
 
 // operation is what the contract says about a method of a path.
 type operation struct {
-	secured bool
-	path    []*openapi3.Parameter
-	strict  []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
-	query   []*openapi3.Parameter
-	queries memo             // that have passed: a program asks the same again and again
-	body    *openapi3.Schema // nil where it takes none
-	lenient func(*body, *openapi3.Schema)
-	route   *routers.Route
+	secured   bool // it takes an API key
+	registers bool // it takes the registration token, where there is one
+	path      []*openapi3.Parameter
+	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
+	query     []*openapi3.Parameter
+	queries   memo             // that have passed: a program asks the same again and again
+	body      *openapi3.Schema // nil where it takes none
+	lenient   func(*body, *openapi3.Schema)
+	route     *routers.Route
 }
 
-func newGate(doc *openapi3.T, e Exchange, router *chi.Mux) *gate {
-	g := &gate{exchange: e, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{}}
+func newGate(doc *openapi3.T, e Exchange, access Access, router *chi.Mux) *gate {
+	g := &gate{exchange: e, access: access, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{}}
 	for path, item := range doc.Paths.Map() {
 		g.operations[path] = map[string]*operation{}
 		for method, op := range item.Operations() {
@@ -49,9 +50,14 @@ func newGate(doc *openapi3.T, e Exchange, router *chi.Mux) *gate {
 }
 
 func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method string, op *openapi3.Operation) *operation {
+	security := doc.Security
+	if op.Security != nil {
+		security = *op.Security
+	}
 	o := &operation{
-		secured: op.Security == nil && len(doc.Security) > 0 || op.Security != nil && len(*op.Security) > 0,
-		route:   &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
+		secured:   names(security, "apiKey"),
+		registers: names(security, "registrationToken"),
+		route:     &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
 	}
 	for _, ref := range slices.Concat(item.Parameters, op.Parameters) {
 		switch ref.Value.In {
@@ -71,6 +77,14 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		o.lenient = lenientRequest
 	}
 	return o
+}
+
+// names reports whether one of the alternatives asks for that.
+func names(security openapi3.SecurityRequirements, scheme string) bool {
+	return slices.ContainsFunc(security, func(one openapi3.SecurityRequirement) bool {
+		_, named := one[scheme]
+		return named
+	})
 }
 
 // anyText reports whether the schema asks for a string and nothing more.
@@ -98,10 +112,15 @@ func (g *gate) validate(next http.Handler) http.Handler {
 }
 
 // admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
-// 401, 403, 413, 415, 400.
+// 429, 401, 403, 413, 415, 400.
 func (g *gate) admit(r *http.Request, op *operation) error {
-	if op.secured {
+	switch {
+	case op.secured:
 		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {
+			return err
+		}
+	case op.registers:
+		if err := g.letRegister(r); err != nil {
 			return err
 		}
 	}
@@ -196,31 +215,6 @@ func explainParameter(p *openapi3.Parameter, err error) error {
 		return explain(fieldPath{p.Name}, schema)
 	}
 	return invalid("%s: must be %s", p.Name, typeName(p.Schema.Value))
-}
-
-// authenticate finds out who is calling, and that the key is one of that exchange. Nothing of the
-// request but its header has been looked at.
-func (g *gate) authenticate(r *http.Request, exchangeID string) error {
-	key, ok := bearer(r)
-	if !ok {
-		return &exchange.Error{Code: exchange.CodeUnauthorized, Message: "Invalid or missing API key"}
-	}
-	caller, err := g.exchange.Authenticate(r.Context(), exchangeID, key)
-	if err != nil {
-		return err
-	}
-	callOf(r.Context()).caller = caller
-	return nil
-}
-
-// bearer returns the key of a request. The scheme is spelled exactly so, and two headers would be two
-// callers.
-func bearer(r *http.Request) (string, bool) {
-	headers := r.Header["Authorization"]
-	if len(headers) != 1 {
-		return "", false
-	}
-	return strings.CutPrefix(headers[0], "Bearer ")
 }
 
 // pathValue returns a parameter of the path, decoded as generated code decodes it.

@@ -62,14 +62,15 @@ async function watch(browser) {
   })
 }
 
-// authorize puts the key into the dialog behind the Authorize button.
+// authorize puts the key into the dialog behind the Authorize button, which asks for the registration token too.
 async function authorize(page) {
   await page.locator('.auth-wrapper .btn.authorize').click()
   const dialog = page.locator('.dialog-ux')
-  await dialog.locator('input').fill(key)
-  await dialog.locator('button[type=submit]').click()
+  const part = dialog.locator('.auth-container').filter({ has: page.locator('#auth-bearer-value') })
+  await part.locator('#auth-bearer-value').fill(key)
+  await part.locator('button[type=submit]').click()
   await dialog.getByText('Authorized', { exact: true }).waitFor()
-  await dialog.locator('.btn-done').click()
+  await dialog.locator('.btn-done').first().click()
 }
 
 // tryList executes the operation that lists requests and waits for its answer.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"github.com/mess-exchange/mess-exchange/internal/auth"
+	"github.com/mess-exchange/mess-exchange/internal/httpapi"
+)
+
+// weakToken is the length below which a registration token draws a warning. The limit per address alone
+// does not keep short ones from being guessed by many.
+const weakToken = 16
+
+// access reads who may register, and whose word is taken for where clients are.
+func (c *config) access() (httpapi.Access, error) {
+	var a httpapi.Access
+	switch c.Registration {
+	case "open":
+	case "token":
+		if c.RegistrationToken == "" {
+			return a, errors.New("REGISTRATION_TOKEN: must be set with REGISTRATION=token")
+		}
+		if strings.TrimSpace(c.RegistrationToken) != c.RegistrationToken || strings.ContainsFunc(c.RegistrationToken, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return a, errors.New("REGISTRATION_TOKEN: must consist of printable ASCII characters, without a space at either end, to fit into a header")
+		}
+		a.RegistrationToken = auth.NewSecret(c.RegistrationToken)
+	default:
+		return a, fmt.Errorf("REGISTRATION: must be open or token, not %q", c.Registration)
+	}
+	for part := range strings.SplitSeq(c.TrustedProxies, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		p, err := network(part)
+		if err != nil {
+			return a, fmt.Errorf("TRUSTED_PROXIES: must be networks such as 10.0.0.0/8, with commas between them, not %q", part)
+		}
+		a.TrustedProxies = append(a.TrustedProxies, p)
+	}
+	return a, nil
+}
+
+// network reads a network, or an address, which is one of its own.
+func network(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err == nil {
+		if p.Addr().Is4In6() {
+			return p, errors.New("an IPv4 network is written as such")
+		}
+		return p, nil
+	}
+	at, err := netip.ParseAddr(text)
+	if err != nil {
+		return p, fmt.Errorf("read a network: %w", err)
+	}
+	at = at.Unmap().WithZone("")
+	return netip.PrefixFrom(at, at.BitLen()), nil
+}
+
+// warnOfAccess says what an operator may not have meant. The token itself is never logged.
+func (c *config) warnOfAccess(logger *slog.Logger) {
+	switch {
+	case c.Registration == "token" && len(c.RegistrationToken) < weakToken:
+		logger.Warn(fmt.Sprintf("REGISTRATION_TOKEN has less than %d characters; take a long random one", weakToken))
+	case c.Registration == "open" && c.RegistrationToken != "":
+		logger.Warn("REGISTRATION_TOKEN is set and not asked for: whoever reaches this server may register, unless REGISTRATION=token")
+	}
+}

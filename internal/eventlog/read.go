@@ -62,15 +62,15 @@ func decode(p place, c content, exchange string) (o object, err error) {
 	return o, nil
 }
 
-// lastSeq is the seq of the last event in an object; of one that is damaged it is past all others, so that
-// the object is looked at.
-func lastSeq(data []byte, exchange string) int64 {
+// lastEvent is the last event in an object; of one that is damaged its seq is past all others, so that the
+// object is looked at.
+func lastEvent(data []byte, exchange string) Event {
 	line := bytes.TrimSuffix(data, []byte("\n"))
 	e, err := parseLine(line[bytes.LastIndexByte(line, '\n')+1:], exchange)
 	if err != nil {
-		return maxSeq
+		return Event{Seq: maxSeq}
 	}
-	return e.Seq
+	return e
 }
 
 // readWhole returns all of an object, or an error. It waits timeout for the store's answer, and then as

@@ -72,7 +72,9 @@ func (l *Log) begin(g opened) {
 //
 // Reading a day takes its time, and a merge may come in between: then a position that is free, or one that is
 // not, says nothing (storage rule 17). So before a day is left, and before a free position counts, the day's
-// first object is read once more. A merged day is one object, and costs nothing more.
+// first object is read once more. A walk that begins in the middle of a day, behind a snapshot, does so before it
+// takes its first object too: that day may have been merged long ago, and what lies there be an orphan. A
+// merged day is one object, and costs nothing more.
 func (l *Log) walk(ctx context.Context, ahead *readAhead, visit func(object)) error {
 	defer ahead.stop()
 	var today []Event // the first of each object applied of this day
@@ -83,7 +85,7 @@ func (l *Log) walk(ctx context.Context, ahead *readAhead, visit func(object)) er
 		if err != nil && !free {
 			return err
 		}
-		if p.seq != l.head.dayFirst && (free || o.closes()) {
+		if p.seq != l.head.dayFirst && (free || o.closes() || len(today) == 0) {
 			merged, err := l.mergedSince(ctx, p, today)
 			if err != nil {
 				return err
@@ -123,7 +125,12 @@ func (l *Log) mergedSince(ctx context.Context, p place, applied []Event) (object
 		return object{}, fmt.Errorf("%w: %s, the first of its day, is gone", errCorrupt, first.key)
 	case err != nil:
 		return object{}, err
-	case lastSeq(c.data, l.exchange) < p.seq:
+	}
+	switch last := lastEvent(c.data, l.exchange); {
+	case last.Seq < p.seq && last.Type == typeDayClosed:
+		// The day is merged and ends before p, so something that was read behind its end was an orphan.
+		return object{}, errMisread(first.day, last.Seq)
+	case last.Seq < p.seq:
 		return object{}, nil
 	}
 	o, err := decode(first, c, l.exchange)
@@ -132,8 +139,13 @@ func (l *Log) mergedSince(ctx context.Context, p place, applied []Event) (object
 	}
 	for _, e := range applied {
 		if o.events[e.Seq-first.seq].ID != e.ID {
-			return object{}, fmt.Errorf("%s was merged while it was read, and seq %d was read wrongly; read again", first.day, e.Seq)
+			return object{}, errMisread(first.day, e.Seq)
 		}
 	}
 	return o, nil
+}
+
+// errMisread: what was applied is not the log. Nothing may be answered from it; the next try reads the merged day.
+func errMisread(d day, seq int64) error {
+	return fmt.Errorf("%s was merged while it was read, and what followed seq %d was read wrongly; read again", d, seq)
 }

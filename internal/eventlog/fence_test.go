@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,62 @@ func TestRule17MergedWhileStarting(t *testing.T) {
 				}
 			})
 			equal(t, fmt.Sprint("events, merged at ", n), actors(start(t, s).desk.own()), []string{"0", "1", "2", "3"})
+		})
+	}
+}
+
+// orphan is what a sleeper may have written at a position of a day that had been merged: as many events from
+// there on, none of them the log's.
+func orphan(b *faultblob.Bucket, d day, seq int64, events int) {
+	first, _ := b.Get(positionKey("home", d, 1))
+	line := string(first[:slices.Index(first, '\n')+1])
+	var all strings.Builder
+	for i := range int64(events) {
+		e := strings.Replace(line, `"seq":1,`, fmt.Sprintf(`"seq":%d,`, seq+i), 1)
+		all.WriteString(`{"event_id":"` + fmt.Sprint("orphan ", i) + e[strings.Index(e, `","seq"`):])
+	}
+	b.Put(positionKey("home", d, seq), []byte(all.String()))
+}
+
+// Rules 17 and 19: a start behind a snapshot takes nothing from a day that was merged since but the merged day,
+// whatever lies behind the snapshot: within the day, or past its end, where the day's last event is before it.
+func TestRule17OrphanBehindSnapshot(t *testing.T) {
+	for events := 1; events <= 4; events++ {
+		synctest.Test(t, func(t *testing.T) {
+			b, r, sleep := asleep(t)
+			d := r.today()
+			must(t, r.Snapshot(t.Context()), nil)
+			sleep()
+			orphan(b, d, 2, events)
+			later := start(t, b.Store(true))
+			equal(t, fmt.Sprint("events behind the snapshot, with an orphan of ", events), actors(later.desk.own()), []string{"0", "1", "2"})
+		})
+	}
+}
+
+// Rule 17: a day that is merged while a start reads it, with an orphan at the next position: the start fails
+// rather than take it, also where the orphan goes past the day's end, and the next one reads the merged day.
+func TestRule17OrphanWhileStarting(t *testing.T) {
+	for events := 1; events <= 4; events++ {
+		synctest.Test(t, func(t *testing.T) {
+			b, r, sleep := asleep(t)
+			d := r.today()
+			s := b.Store(true)
+			s.OnAnswer(func(_ context.Context, op faultblob.Op) {
+				if op.Key == positionKey("home", d, 1) {
+					s.OnAnswer(nil)
+					sleep()
+					orphan(b, d, 2, events)
+				}
+			})
+			l, err := Open(t.Context(), s, "home", newDesk(), Options{})
+			if err == nil || !strings.Contains(err.Error(), "read again") {
+				t.Errorf("with an orphan of %d: %v", events, err)
+			}
+			if l != nil {
+				must(t, l.Close(t.Context()), nil)
+			}
+			equal(t, "the next start's events", actors(start(t, b.Store(true)).desk.own()), []string{"0", "1", "2"})
 		})
 	}
 }

@@ -18,9 +18,10 @@ const (
 	// not kept costs a reader one ranged read of the log.
 	maxBodies       = 64 << 20
 	maxThreadBodies = 4 << 20
-	// maxReading bounds the bytes of messages that are read from the log for calls in progress. A thread
-	// longer than that is read alone.
-	maxReading = 256 << 20
+	// maxReading bounds the bytes of messages that are read from the log for calls in progress, those of calls
+	// for up to freeReading not counted: connections are bounded. A thread longer than that is read alone.
+	maxReading  = 256 << 20
+	freeReading = 16 << 10
 	// messageOverhead and threadOverhead are about what one takes in memory besides its text.
 	messageOverhead = 96
 	threadOverhead  = 256
@@ -124,20 +125,31 @@ func (b *bodies) drop(at *list.Element) {
 // messageOf returns what a message_added event of the log says.
 func messageOf(e eventlog.Event) exchange.Message { return exchange.MessageOf(exchange.Event(e)) }
 
+// makeRoom takes room for messages that are read from the log, until ctx ends; it waits for it until soon does.
+func (e *Engine) makeRoom(ctx, soon context.Context, size int64) error {
+	if size <= freeReading {
+		return nil
+	}
+	size = min(size, maxReading)
+	if err := e.reading.Acquire(soon, size); err != nil {
+		if ctx.Err() != nil {
+			return e.unreadable(ctx, ctx.Err())
+		}
+		return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	}
+	context.AfterFunc(ctx, func() { e.reading.Release(size) })
+	return nil
+}
+
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
 // the head: where a message stands is known from having applied it.
 func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
 	e := x.engine
 	soon, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	size := min(eventlog.Size(cold), maxReading)
-	if err := e.reading.Acquire(soon, size); err != nil {
-		if ctx.Err() != nil {
-			return nil, e.unreadable(ctx, ctx.Err())
-		}
-		return nil, refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	if err := e.makeRoom(ctx, soon, eventlog.Size(cold)); err != nil {
+		return nil, err
 	}
-	context.AfterFunc(ctx, func() { e.reading.Release(size) })
 	events, err := x.log.Fetch(soon, cold)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}

@@ -130,8 +130,37 @@ func TestColdThreads(t *testing.T) {
 		if _, err := e.Thread(t.Context(), c, ref); err != nil || reads != n {
 			t.Errorf("%d reads for a thread that was just written, %v", reads-n, err)
 		}
+	})
+}
+
+// Ensure that what is read from the log for calls in progress is bounded: one thread too many waits until others
+// end, and is told to come back where they don't.
+func TestReadingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, bucket.Store(false))
+		key, c := enroll(t, e, "home", "agent")
+		ref := post(t, e, c, strings.Repeat("long ", freeReading))
+		shut(t, e)
+		e = launch(t, bucket.Store(false))
+		c = letIn(t, e, "home", key)
+		if !e.reading.TryAcquire(maxReading) {
+			t.Fatal("room is taken before anyone reads")
+		}
+		_, err := e.Thread(t.Context(), c, ref)
+		wantCode(t, err, exchange.CodeOverloaded)
+		e.reading.Release(maxReading)
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := e.Thread(ctx, c, ref); err != nil {
+			t.Error(err)
+		}
 		if e.reading.TryAcquire(maxReading) {
-			t.Error("room for what is read is given back before the calls end")
+			t.Error("room is given back before the call ends")
+		}
+		cancel()
+		synctest.Wait()
+		if !e.reading.TryAcquire(maxReading) {
+			t.Error("room is kept after the call")
 		}
 	})
 }

@@ -43,9 +43,13 @@ func (l *Log) Fetch(ctx context.Context, at []At) ([]Event, error) {
 		return nil, err
 	}
 	f := fetch{l: l, days: days, now: l.store.Now(), at: at, events: make([]Event, len(at))}
+	spans := f.spans()
+	if len(spans) == 1 { // nearly always
+		return f.events, f.read(ctx, spans[0])
+	}
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(fetchReaders)
-	for _, s := range f.spans() {
+	for _, s := range spans {
 		readers.Go(func() error { return f.read(ctx, s) })
 	}
 	if err := readers.Wait(); err != nil {

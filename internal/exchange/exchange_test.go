@@ -194,3 +194,24 @@ func TestRemoveInParts(t *testing.T) {
 		t.Errorf("the order was lost: %s is in front", refs[0].Ref)
 	}
 }
+
+// Ensure that a message reads the same whether its payload is as this server writes it or any other.
+func TestMessageOf(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"mess":[{"a":2.50},"}"]}`:        `[{"a":2.50},"}"]`,
+		`{"mess": [1] }`:                   `[1]`,
+		`{"mess":{"a":1}}`:                 `[{"a":1}]`,
+		`{"mess":"text"}`:                  `["text"]`,
+		`{"mess":null}`:                    `[]`,
+		`{"mess":[1],"other":2}`:           `[1]`,
+		`{"mess":[1],"mess":[2]}`:          `[2]`,
+		`{"other":{"mess":[1]},"mess":[]}`: `[]`,
+		`{"mess":}`:                        `[]`,
+		`{}`:                               `[]`,
+		`7`:                                `[]`,
+	} {
+		if got := exchange.MessageOf(exchange.Event{Payload: []byte(payload)}); string(got.Mess) != want {
+			t.Errorf("%s: got %s, want %s", payload, got.Mess, want)
+		}
+	}
+}

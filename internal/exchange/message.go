@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"time"
@@ -18,10 +19,20 @@ type Message struct {
 
 // MessageOf returns what a message_added event says. What is no list of blocks becomes a list of one.
 func MessageOf(e Event) Message {
-	p := object[struct {
+	return Message{From: e.Actor, TS: e.TS, Mess: list(messIn(e.Payload))}
+}
+
+// messIn returns the member mess of a payload. As this server writes it, it is the only one, and needs no
+// decoding: what is left of a JSON object without it is either that value alone, or no JSON.
+func messIn(payload json.RawMessage) json.RawMessage {
+	if rest, ok := bytes.CutPrefix(payload, []byte(`{"mess":`)); ok {
+		if mess, ok := bytes.CutSuffix(rest, []byte("}")); ok && json.Valid(mess) {
+			return bytes.TrimSpace(mess)
+		}
+	}
+	return object[struct {
 		Mess json.RawMessage `json:"mess"`
-	}](e.Payload)
-	return Message{From: e.Actor, TS: e.TS, Mess: list(p.Mess)}
+	}](payload).Mess
 }
 
 func list(mess json.RawMessage) json.RawMessage {

@@ -25,11 +25,13 @@ const (
 // An exchange that is not open is opened for it and put away again: the log of one that is being opened on
 // a directory is read without regard to merges by the same process.
 func (e *Engine) compactLoop() {
+	// Drawn from the moment of the start, which no two replicas share, so that simulated time draws the same again.
+	dice := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	for wait := compactAfter; ; wait = compactEvery {
 		select {
 		case <-e.closing:
 			return
-		case <-time.After(wait + rand.N(compactSpread)):
+		case <-time.After(wait + time.Duration(dice.Int64N(int64(compactSpread)))):
 		}
 		e.mu.Lock()
 		ids := slices.Sorted(maps.Keys(e.known))

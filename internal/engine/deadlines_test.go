@@ -84,8 +84,10 @@ func TestDeadlines(t *testing.T) {
 			if when := expired(t, bucket); len(when) != 3 {
 				t.Error(when)
 			}
-			if len(e.alarms.set) != 0 {
-				t.Errorf("%d alarms for nothing", len(e.alarms.set))
+			e.alarms.mu.Lock()
+			defer e.alarms.mu.Unlock()
+			if n := len(e.alarms.set); n != 0 {
+				t.Errorf("%d alarms for nothing", n)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,22 +119,24 @@ func TestSnapshotThatFails(t *testing.T) {
 		e := launchWith(t, store, Options{Logger: logged.logger(), Fatal: func(err error) { t.Error(err) }})
 		_, c := enroll(t, e, "home", "agent")
 		many(t, e, c, snapshotAfter/2)
-		tries, fault := 0, faultblob.Refuse
+		var tries, works atomic.Int32
 		store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
 			if op.Kind == faultblob.Put && strings.HasPrefix(op.Key, "snapshots/") {
-				tries++
-				return fault
+				tries.Add(1)
+				if works.Load() == 0 {
+					return faultblob.Refuse
+				}
 			}
 			return faultblob.None
 		})
 		time.Sleep(snapshotRetry - upkeepEvery)
-		if tries != 1 || strings.Count(logged.String(), "a snapshot could not be written") != 1 {
-			t.Errorf("%d tries in less than the pause\n%s", tries, &logged)
+		if n := tries.Load(); n != 1 || strings.Count(logged.String(), "a snapshot could not be written") != 1 {
+			t.Errorf("%d tries in less than the pause\n%s", n, &logged)
 		}
-		fault = faultblob.None
+		works.Store(1)
 		time.Sleep(3 * upkeepEvery)
-		if keys := bucket.Keys(eventlog.SnapshotsPrefix("home")); tries != 2 || len(keys) != 1 {
-			t.Errorf("%d tries, %v", tries, keys)
+		if keys := bucket.Keys(eventlog.SnapshotsPrefix("home")); tries.Load() != 2 || len(keys) != 1 {
+			t.Errorf("%d tries, %v", tries.Load(), keys)
 		}
 	})
 }

@@ -148,13 +148,6 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 // close turns the decision`},
 		{commitFile, "	\"time\"\n", "	\"sync\"\n	\"time\"\n"},
 	}},
-	{"answers leave before their commit is durable", []edit{
-		{submitFile, "		err := l.carryOut(d)", `		for _, p := range d.decided {
-			p.result <- nil
-			p.result = make(chan error, 1)
-		}
-		err := l.carryOut(d)`},
-	}},
 	{"no day_closed: each writer has its own day", []edit{
 		{commitFile, "		d.close(l, next, now)\n", "		l.head.day, l.head.dayFirst = next, l.head.next\n		d.object.place = l.head.place(l.exchange)\n"},
 	}},

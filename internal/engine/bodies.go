@@ -80,29 +80,33 @@ func (b *bodies) keep(name threadName, messages []exchange.Message) {
 	if at, ok := b.threads[name]; ok && len(at.Value.(*kept).messages) >= len(messages) {
 		return // someone else has read it too, or written to it
 	}
-	b.put(name, messages)
+	size := threadOverhead
+	for _, m := range messages {
+		size += sizeOf(m)
+	}
+	b.put(name, messages, size)
 }
+
+func sizeOf(m exchange.Message) int { return messageOverhead + len(m.From) + len(m.Mess) }
 
 // add takes message number n (from 1) of a thread, if all before it are there.
 func (b *bodies) add(name threadName, n int, m exchange.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var known []exchange.Message
+	before := &kept{size: threadOverhead}
 	if at, ok := b.threads[name]; ok {
-		known = at.Value.(*kept).messages
+		before = at.Value.(*kept)
 	}
-	if len(known) == n-1 && len(m.Mess) <= maxThreadBodies {
+	if len(before.messages) == n-1 && len(m.Mess) <= maxThreadBodies {
 		m.Mess = slices.Clone(m.Mess) // what it is a part of is the whole commit
-		b.put(name, append(known, m))
+		b.put(name, append(before.messages, m), before.size+sizeOf(m))
 	}
 }
 
-// put replaces what is kept of a thread, and drops what was not used for longest. b.mu must be held.
-func (b *bodies) put(name threadName, messages []exchange.Message) {
-	k := &kept{name: name, messages: messages, size: threadOverhead}
-	for _, m := range messages {
-		k.size += messageOverhead + len(m.From) + len(m.Mess)
-	}
+// put replaces what is kept of a thread, and drops what was not used for longest. The size comes with it, for
+// a message that is added must not cost a look at all before it. b.mu must be held.
+func (b *bodies) put(name threadName, messages []exchange.Message, size int) {
+	k := &kept{name: name, messages: messages, size: size}
 	if at, ok := b.threads[name]; ok {
 		b.drop(at)
 	}
@@ -159,11 +163,7 @@ func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Me
 	}
 	messages := beginning
 	for _, ev := range events {
-		m := messageOf(ev)
-		if len(m.Mess) < maxThreadBodies {
-			m.Mess = slices.Clone(m.Mess) // what it is a part of may be long
-		}
-		messages = append(messages, m)
+		messages = append(messages, messageOf(ev))
 	}
 	e.bodies.keep(threadName{x.id, ref}, messages)
 	return messages, nil

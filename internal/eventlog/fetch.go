@@ -174,7 +174,7 @@ func (f *fetch) take(i int, line []byte) bool {
 
 func (f *fetch) decode(p position, line []byte) (Event, error) {
 	if p.base != original {
-		return parseLine(line, f.l.exchange)
+		return parseLine(line, f.l.exchange, nil)
 	}
 	events := parseLegacy(line, f.l.exchange, f.l.originals[p.object], func(int, error) {})
 	if len(events) != 1 {

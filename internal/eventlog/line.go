@@ -80,9 +80,9 @@ func plain(s string) bool {
 var errOtherExchange = errors.New("the event belongs to another exchange")
 
 // parseLine decodes one line of a log. Only for data of the original server may seq be missing. The payload
-// is a part of data, mostly.
-func parseLine(data []byte, exchange string) (Event, error) {
-	if e, ok := parseWritten(data, exchange, nil); ok {
+// is a part of data, mostly. words, where not nil, keeps short texts for the lines that follow.
+func parseLine(data []byte, exchange string, words words) (Event, error) {
+	if e, ok := parseWritten(data, exchange, words); ok {
 		return e, nil
 	}
 	return parseAny(data, exchange)
@@ -123,11 +123,7 @@ func parseObject(data []byte, exchange string) ([]Event, error) {
 		line := rest[:end]
 		rest = rest[end:]
 		raw := bytes.TrimSuffix(line, []byte("\n"))
-		e, ok := parseWritten(raw, exchange, words)
-		var err error
-		if !ok {
-			e, err = parseAny(raw, exchange)
-		}
+		e, err := parseLine(raw, exchange, words)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}

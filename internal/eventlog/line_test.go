@@ -29,7 +29,7 @@ func TestLineForm(t *testing.T) {
 	if problem := lineProblem(bytes.TrimSpace(data[len("before\n"):])); problem != "" {
 		t.Error(problem)
 	}
-	read, err := parseLine(data[len("before\n"):], "home")
+	read, err := parseLine(data[len("before\n"):], "home", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func FuzzParseObject(f *testing.F) {
 			if err != nil {
 				t.Fatalf("event %+v was read and can't be written: %v", e, err)
 			}
-			again, err := parseLine(out, "home")
+			again, err := parseLine(out, "home", nil)
 			if err != nil || again.Seq != e.Seq || again.Actor != e.Actor || again.Thread != e.Thread {
 				t.Fatalf("written as %s, read as %+v, %v", out, again, err)
 			}

@@ -66,7 +66,7 @@ func decode(p place, c content, exchange string) (o object, err error) {
 // object is looked at.
 func lastEvent(data []byte, exchange string) Event {
 	line := bytes.TrimSuffix(data, []byte("\n"))
-	e, err := parseLine(line[bytes.LastIndexByte(line, '\n')+1:], exchange)
+	e, err := parseLine(line[bytes.LastIndexByte(line, '\n')+1:], exchange, nil)
 	if err != nil {
 		return Event{Seq: maxSeq}
 	}

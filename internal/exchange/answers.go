@@ -66,7 +66,7 @@ func (o *overlay) keepAnswer(a *answer) {
 }
 
 // answers are those of the last KeyLife, the oldest first, with those behind it that no event has made
-// room of yet. Each takes 96 bytes, about 50 more to be found by its key, and the sentence of a refusal.
+// room of yet. Each takes 80 bytes, about 50 more to be found by its key, and the sentence of a refusal.
 //
 // They are kept in chunks, of which nothing is ever changed: a frozen copy is a list of chunks. What was
 // added later lies behind all that it sees, and a chunk is let go as a whole.
@@ -77,7 +77,7 @@ type answers struct {
 	places map[answerName]uint64
 }
 
-// answersChunk answers fill a size class of the allocator (256 × 96 bytes) to the last byte.
+// answersChunk answers fill a size class of the allocator (256 × 80 bytes) to the last byte.
 const answersChunk = 256
 
 // answerName is a key of an executor.
@@ -126,8 +126,12 @@ func (x *answers) at(number uint64) *keptAnswer {
 
 func (x *answers) add(a keptAnswer) {
 	last := len(x.chunks) - 1
-	if last < 0 || len(x.chunks[last]) == answersChunk {
+	switch {
+	case last < 0: // most exchanges are small, so the first one grows
 		x.chunks = append(x.chunks, nil)
+		last++
+	case len(x.chunks[last]) == answersChunk:
+		x.chunks = append(x.chunks, make([]keptAnswer, 0, answersChunk))
 		last++
 	}
 	if x.places == nil {

@@ -103,24 +103,38 @@ func differentAnswers(a, b *State) string {
 	next, stop := iter.Pull(b.table.answers.each())
 	defer stop()
 	for x := range a.table.answers.each() {
-		of := *a.table.answer(x)
-		y, more := next()
-		if !more {
-			return fmt.Sprintf("the answer to %s at %d is in one of them only", of.executor, of.at)
+		of, other := *a.table.answer(x), answer{}
+		if y, more := next(); more {
+			other = *b.table.answer(y)
 		}
-		if other := *b.table.answer(y); of != other {
-			return differs("", "the next answer is", of, other)
+		if d := differentAnswer(of, other); d != "" {
+			return d
 		}
 		for _, s := range []*State{a, b} {
 			if found, ok := s.answered(of.executor, of.once, fromMillis(of.at)); !ok || *found != of {
-				return fmt.Sprintf("the answer to %s at %d: not found by its key in one of them", of.executor, of.at)
+				return fmt.Sprintf("answer to %s at %s: not found by its key in one of them", of.executor, stamp(fromMillis(of.at)))
 			}
 		}
 	}
 	if y, more := next(); more {
-		return differs("", "the next answer is", answer{}, *b.table.answer(y))
+		return differentAnswer(answer{}, *b.table.answer(y))
 	}
 	return ""
+}
+
+func differentAnswer(x, y answer) string {
+	of := "answer to " + x.executor
+	return first(
+		differs("", "the next answer is to", x.executor, y.executor),
+		differs(of, "key", x.once.key, y.once.key),
+		differs(of, "request", x.once.request, y.once.request),
+		differs(of, "time", stamp(fromMillis(x.at)), stamp(fromMillis(y.at))),
+		differs(of, "HTTP status", x.status, y.status),
+		differs(of, "code", x.code, y.code),
+		differs(of, "sentence", x.sentence, y.sentence),
+		differs(of, "ref", x.result.Ref, y.result.Ref),
+		differs(of, "thread's status", x.result.Status, y.result.Status),
+	)
 }
 
 func differentIdle(a, b *State) string {

@@ -12,6 +12,8 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
 	"gocloud.dev/gcerrors"
+
+	real "github.com/mess-exchange/mess-exchange/internal/bucket"
 )
 
 // kind is what a request does.
@@ -87,6 +89,10 @@ func (v *view) ListAfter(prefix, key string) *blob.ListOptions {
 		}
 		return nil
 	}}
+}
+
+func (v *view) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
+	return real.ReadRange(ctx, v.portal, key, start, length)
 }
 
 func (v *view) is(err, target error) bool {

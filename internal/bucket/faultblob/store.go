@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket"
 )
 
 // Kind is what a call does.
@@ -169,6 +171,11 @@ func (s *Store) ListAfter(prefix, key string) *blob.ListOptions {
 		}
 		return nil
 	}}
+}
+
+// ReadRange reads a part of an object.
+func (s *Store) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
+	return bucket.ReadRange(ctx, s.portal, key, start, length)
 }
 
 func (s *Store) is(err, target error) bool {

@@ -22,6 +22,7 @@ func Decode(r io.Reader) (*State, error) {
 	d.executors(&s.register)
 	d.threads(s.table)
 	d.terms(s.table)
+	d.attachments(s.table)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")

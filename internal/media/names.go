@@ -77,6 +77,9 @@ func CleanType(text, name string) string {
 	return "application/octet-stream"
 }
 
+// NameOfType is what an upload is called that came without a name.
+func NameOfType(mediaType string) string { return KindOf(mediaType) + extensions[mediaType] }
+
 // NameOf is what a medium is called that its message gives no name: after its kind, the number of the message in its
 // thread and its own in the message, both from 1.
 func (m *Medium) NameOf(message, n int) string {

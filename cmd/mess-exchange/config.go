@@ -45,7 +45,7 @@ type config struct {
 	Serve    struct{}     `cmd:"" default:"1" help:"Run the server; the default."`
 	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
 	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
-	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each; a running server does so by itself."`
+	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each, and delete photos and files that no message names; a running server does so by itself."`
 	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
 }
 

@@ -17,6 +17,9 @@ import (
 const (
 	// partWriters is how many media of one command are stored at once.
 	partWriters = 4
+	// partAttempts is how often one is stored of which the store does not say that it was, each time under
+	// another key.
+	partAttempts = 3
 	// partTime is how long storing them may take, and a second more for each slowestUpload bytes. The commit
 	// comes after it, so whoever sends media may have to wait longer than answerTime.
 	partTime      = 4 * time.Second
@@ -174,7 +177,12 @@ func (x *running) stow(ctx context.Context, l *luggage) error {
 	for i := range l.parts {
 		writers.Go(func() (err error) {
 			p := &l.parts[i]
-			stowed[i], err = x.keepAttachment(soon, l.folder, p.Name, media.CleanType(p.Type, ""), p.Content())
+			for range partAttempts {
+				stowed[i], err = x.keepAttachment(soon, l.folder, p.Name, media.CleanType(p.Type, ""), p.Content())
+				if err == nil || soon.Err() != nil || x.engine.store.Definite(err) || x.engine.store.Fatal(err) {
+					break
+				}
+			}
 			stowed[i].At, stowed[i].Name = p.At, p.Name
 			return err
 		})

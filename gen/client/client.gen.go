@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
 	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
 	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
 	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
@@ -35,6 +37,7 @@ const (
 	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeReadOnly             ErrorCode = "read_only"
 	ErrorCodeReserved             ErrorCode = "reserved"
@@ -56,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeAlreadyClaimed:
 		return true
 	case ErrorCodeAlreadyRegistered:
+		return true
+	case ErrorCodeAttachmentNotFound:
 		return true
 	case ErrorCodeDependencyOpen:
 		return true
@@ -84,6 +89,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodeOverloaded:
+		return true
+	case ErrorCodeRangeNotSatisfiable:
 		return true
 	case ErrorCodeRateLimited:
 		return true
@@ -170,6 +177,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -604,6 +629,10 @@ type HealthService string
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
+
 // Message defines model for Message.
 type Message struct {
 	// From The executor who sent it.
@@ -930,6 +959,29 @@ type ThreadSummary struct {
 // TimeOfDay Example: 22:00
 type TimeOfDay = string
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
 	Type WebhookChannelType `json:"type"`
@@ -962,6 +1014,9 @@ type Ref = string
 
 // RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
 type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -1032,6 +1087,12 @@ type CreateRequestParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetRequestParams defines parameters for GetRequest.
+type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+}
+
 // UpdateRequestParams defines parameters for UpdateRequest.
 type UpdateRequestParams struct {
 	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
@@ -1040,6 +1101,17 @@ type UpdateRequestParams struct {
 	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
 	// and 503. 1 to 255 printable ASCII characters.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentMultipartBody defines parameters for UploadAttachment.
+type UploadAttachmentMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
 }
 
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
@@ -1053,6 +1125,9 @@ type CreateRequestJSONRequestBody = Request
 
 // UpdateRequestJSONRequestBody defines body for UpdateRequest for application/json ContentType.
 type UpdateRequestJSONRequestBody = ThreadChange
+
+// UploadAttachmentMultipartRequestBody defines body for UploadAttachment for multipart/form-data ContentType.
+type UploadAttachmentMultipartRequestBody UploadAttachmentMultipartBody
 
 // Getter for additional properties for Block. Returns the specified
 // element and whether it was found
@@ -3006,8 +3081,11 @@ type ClientInterface interface {
 
 	// GetRequest Read a request and all its messages
 	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequestWithBody Claim a request, report on it, answer it
 	//
@@ -3034,6 +3112,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UploadAttachmentWithBody Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachment Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the server up?
 	//
@@ -3304,9 +3402,12 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params 
 
 // GetRequest Read a request and all its messages
 //
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetRequestRequest(c.Server, exchangeID, ref)
+func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRequestRequest(c.Server, exchangeID, ref, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3353,6 +3454,46 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UploadAttachmentWithBody Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *Client) UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUploadAttachmentRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachment Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *Client) GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentRequest(c.Server, exchangeID, ref, name)
 	if err != nil {
 		return nil, err
 	}
@@ -3870,7 +4011,7 @@ func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, params 
 }
 
 // NewGetRequestRequest constructs an http.Request for the GetRequest method
-func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref) (*http.Request, error) {
+func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *GetRequestParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3900,6 +4041,33 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref) (*http.Re
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Media != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "media", *params.Media, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3974,6 +4142,124 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewUploadAttachmentRequestWithBody constructs an http.Request for the UploadAttachment method, with any body, and a specified content type
+func NewUploadAttachmentRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAttachmentRequest constructs an http.Request for the GetAttachment method
+func NewGetAttachmentRequest(server string, exchangeID Exchange, ref Ref, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -4220,10 +4506,13 @@ type ClientWithResponsesInterface interface {
 
 	// GetRequestWithResponse Read a request and all its messages
 	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-	GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
+	GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
 
 	// UpdateRequestWithBodyWithResponse Claim a request, report on it, answer it
 	//
@@ -4250,6 +4539,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+
+	// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error)
+
+	// GetAttachmentWithResponse Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error)
 
 	// GetHealthWithResponse Is the server up?
 	//
@@ -5231,6 +5542,8 @@ type GetRequestResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ThreadDetail
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -5252,6 +5565,11 @@ type GetRequestResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetRequestResponse) GetJSON200() *ThreadDetail {
 	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetRequestResponse) GetJSON400() *BadRequest {
+	return r.JSON400
 }
 
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
@@ -5446,6 +5764,244 @@ func (r UpdateRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UploadAttachmentResponse429Headers the declared response headers of an HTTP 429 response for UploadAttachment
+type UploadAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// UploadAttachmentResponse503Headers the declared response headers of an HTTP 503 response for UploadAttachment
+type UploadAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type UploadAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Uploaded
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UploadAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UploadAttachmentResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r UploadAttachmentResponse) GetJSON201() *Uploaded {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UploadAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UploadAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UploadAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UploadAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UploadAttachmentResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r UploadAttachmentResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r UploadAttachmentResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UploadAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UploadAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r UploadAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UploadAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UploadAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UploadAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UploadAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentResponse200Headers the declared response headers of an HTTP 200 response for GetAttachment
+type GetAttachmentResponse200Headers struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+// GetAttachmentResponse429Headers the declared response headers of an HTTP 429 response for GetAttachment
+type GetAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetAttachmentResponse503Headers the declared response headers of an HTTP 503 response for GetAttachment
+type GetAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON416 the response for an HTTP 416 `application/json` response
+	JSON416 *BadRange
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAttachmentResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetAttachmentResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON416 returns the response for an HTTP 416 `application/json` response
+func (r GetAttachmentResponse) GetJSON416() *BadRange {
+	return r.JSON416
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5777,11 +6333,14 @@ func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exc
 
 // GetRequestWithResponse Read a request and all its messages
 //
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
-	rsp, err := c.GetRequest(ctx, exchangeID, ref, reqEditors...)
+func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
+	rsp, err := c.GetRequest(ctx, exchangeID, ref, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5824,6 +6383,40 @@ func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exc
 		return nil, err
 	}
 	return ParseUpdateRequestResponse(rsp)
+}
+
+// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *ClientWithResponses) UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error) {
+	rsp, err := c.UploadAttachmentWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUploadAttachmentResponse(rsp)
+}
+
+// GetAttachmentWithResponse Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *ClientWithResponses) GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error) {
+	rsp, err := c.GetAttachment(ctx, exchangeID, ref, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentResponse(rsp)
 }
 
 // GetHealthWithResponse Is the server up?
@@ -6769,6 +7362,13 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Unauthorized
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6959,6 +7559,250 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateRequestResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUploadAttachmentResponse parses an HTTP response from a UploadAttachmentWithResponse call
+func ParseUploadAttachmentResponse(rsp *http.Response) (*UploadAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UploadAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Uploaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers UploadAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UploadAttachmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentResponse parses an HTTP response from a GetAttachmentWithResponse call
+func ParseGetAttachmentResponse(rsp *http.Response) (*GetAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest BadRange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAttachmentResponse200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = &value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetAttachmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

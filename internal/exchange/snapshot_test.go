@@ -164,7 +164,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		return slices.Concat(name, []byte{0, 1}, thread, slices.Concat(terms...))
 	}
 	for what, b := range map[string][]byte{
-		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms),
+		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms, []byte{2}, bytes.Repeat([]byte{7}, 16)),
 		"name twice":               {0, 2, 1, 'x', 0, 1, 'x', 0, 0, 0, 0},
 		"empty name":               {0, 1, 0, 0, 0, 0, 0},
 		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
@@ -184,6 +184,8 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"terms of thread 0":        alone([]byte{1, 0}, terms[1:]),
 		"terms twice":              alone([]byte{2}, terms, []byte{0}, terms[1:]),
 		"terms of another thread":  alone([]byte{2}, terms, terms),
+		"attachments cut off":      alone([]byte{0, 2}, bytes.Repeat([]byte{7}, 15)),
+		"no number of attachments": alone([]byte{0}),
 		"terms without any":        alone([]byte{1, 1, 0, 0, 0, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
@@ -255,7 +257,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

@@ -35,23 +35,24 @@ const (
 // table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
 // or messages don't fit into the memory of a machine that runs this.
 type table struct {
-	slots     pages[slot]
-	messages  pages[said]
-	texts     arena
-	names     names
-	index     index
-	recent    ends
-	byStatus  map[uint32]ends // by the number of its name
-	terms     sparse
-	deadlines deadlines
-	answers   answers
-	scratch   []byte
+	slots       pages[slot]
+	messages    pages[said]
+	texts       arena
+	names       names
+	index       index
+	recent      ends
+	byStatus    map[uint32]ends // by the number of its name
+	terms       sparse
+	deadlines   deadlines
+	answers     answers
+	attachments pages[uint64] // hashes of the keys that events have named
+	scratch     []byte
 }
 
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
-		index: newIndex(), byStatus: map[uint32]ends{},
+		index: newIndex(), byStatus: map[uint32]ends{}, attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{}) // 0 is none
@@ -178,6 +179,6 @@ func (t *table) said(number uint32) []At {
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(), answers: t.answers.freeze(),
+		terms: t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}
 }

@@ -90,7 +90,12 @@ func (g *generator) sample() sample {
 			s.header.Set("Content-Type", media)
 		}
 	}
-	s.strict = g.strict
+	if op.body == nil && op.route.Operation.RequestBody != nil { // somebody's file
+		s.body = pick(g, "a photo", "x", strings.Repeat("y", 5000))
+		s.header.Set("Content-Type", "application/octet-stream")
+		g.strict = g.strict || strings.Contains(s.target, "name=") // of which the contract says only that it is a text
+	}
+	s.strict = g.strict || strings.Contains(s.target, "%2e%2e") || strings.Contains(s.target, "a%2Fb")
 	return s
 }
 

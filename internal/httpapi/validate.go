@@ -34,7 +34,7 @@ type operation struct {
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
-	body      *openapi3.Schema // nil where it takes none
+	body      *openapi3.Schema // nil where it takes none, or somebody's file
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
@@ -74,7 +74,9 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		}
 	}
 	if op.RequestBody != nil {
-		o.body = op.RequestBody.Value.Content.Get("application/json").Schema.Value
+		if content := op.RequestBody.Value.Content["application/json"]; content != nil { // else its handler reads it
+			o.body = content.Schema.Value
+		}
 	}
 	if op.OperationID == "createRequest" {
 		o.lenient = lenientRequest

@@ -20,36 +20,37 @@ import (
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed      ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered   ErrorCode = "already_registered"
-	ErrorCodeAttachmentNotFound  ErrorCode = "attachment_not_found"
-	ErrorCodeDependencyOpen      ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound    ErrorCode = "executor_not_found"
-	ErrorCodeForbidden           ErrorCode = "forbidden"
-	ErrorCodeInternal            ErrorCode = "internal"
-	ErrorCodeInvalid             ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed    ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability   ErrorCode = "missing_capability"
-	ErrorCodeNameTaken           ErrorCode = "name_taken"
-	ErrorCodeNotFound            ErrorCode = "not_found"
-	ErrorCodeNotReady            ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile      ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown      ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded          ErrorCode = "overloaded"
-	ErrorCodeRangeNotSatisfiable ErrorCode = "range_not_satisfiable"
-	ErrorCodeRateLimited         ErrorCode = "rate_limited"
-	ErrorCodeReadOnly            ErrorCode = "read_only"
-	ErrorCodeReserved            ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable  ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed        ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound      ErrorCode = "thread_not_found"
-	ErrorCodeTimeout             ErrorCode = "timeout"
-	ErrorCodeTooEarly            ErrorCode = "too_early"
-	ErrorCodeTooLarge            ErrorCode = "too_large"
-	ErrorCodeUnauthorized        ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed         ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia    ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange       ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -66,6 +67,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -997,6 +1000,9 @@ type Exchange = string
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -1005,6 +1011,9 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
 
 // BadRange defines model for BadRange.
 type BadRange = Error
@@ -1020,6 +1029,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -1048,6 +1060,14 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
 	// Status Only threads with this status.
@@ -1057,10 +1077,30 @@ type ListRequestsParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetRequestParams defines parameters for GetRequest.
 type GetRequestParams struct {
 	// Media How large media in messages are shown, as they were sent or as links.
 	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // UploadAttachmentMultipartBody defines parameters for UploadAttachment.
@@ -2983,10 +3023,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterExecutor Register an executor and get its API key
 	//
@@ -2995,10 +3038,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests List requests
 	//
@@ -3018,7 +3064,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRequest Post a request
 	//
@@ -3031,7 +3077,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRequest Read a request and all its messages
 	//
@@ -3052,7 +3098,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequest Claim a request, report on it, answer it
 	//
@@ -3065,7 +3111,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UploadAttachmentWithBody Upload a photo or a file for a message
 	//
@@ -3248,11 +3294,14 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3270,11 +3319,14 @@ func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExc
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, body)
+func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3313,8 +3365,8 @@ func (c *Client) ListRequests(ctx context.Context, exchangeID Exchange, params *
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3336,8 +3388,8 @@ func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequest(c.Server, exchangeID, body)
+func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3377,8 +3429,8 @@ func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, p
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, contentType, body)
+func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3400,8 +3452,8 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, body)
+func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3762,18 +3814,18 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 }
 
 // NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
-func NewRegisterExecutorRequest(server string, exchangeID NewExchange, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
+func NewRegisterExecutorRequest(server string, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewRegisterExecutorRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewRegisterExecutorRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewRegisterExecutorRequestWithBody constructs an http.Request for the RegisterExecutor method, with any body, and a specified content type
-func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3804,6 +3856,21 @@ func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, c
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3882,18 +3949,18 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 }
 
 // NewCreateRequestRequest calls the generic CreateRequest builder with application/json body
-func NewCreateRequestRequest(server string, exchangeID Exchange, body CreateRequestJSONRequestBody) (*http.Request, error) {
+func NewCreateRequestRequest(server string, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateRequestRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewCreateRequestRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewCreateRequestRequestWithBody constructs an http.Request for the CreateRequest method, with any body, and a specified content type
-func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3924,6 +3991,21 @@ func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, content
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3997,18 +4079,18 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 }
 
 // NewUpdateRequestRequest calls the generic UpdateRequest builder with application/json body
-func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody) (*http.Request, error) {
+func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, "application/json", bodyReader)
+	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, params, "application/json", bodyReader)
 }
 
 // NewUpdateRequestRequestWithBody constructs an http.Request for the UpdateRequest method, with any body, and a specified content type
-func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4046,6 +4128,21 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4349,10 +4446,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// RegisterExecutorWithResponse Register an executor and get its API key
 	//
@@ -4361,10 +4461,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// ListRequestsWithResponse List requests
 	//
@@ -4386,7 +4489,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// CreateRequestWithResponse Post a request
 	//
@@ -4399,7 +4502,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// GetRequestWithResponse Read a request and all its messages
 	//
@@ -4422,7 +4525,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// UpdateRequestWithResponse Claim a request, report on it, answer it
 	//
@@ -4435,7 +4538,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
 	//
@@ -5104,6 +5207,8 @@ type RegisterExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5149,6 +5254,11 @@ func (r RegisterExecutorResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r RegisterExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RegisterExecutorResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5319,6 +5429,8 @@ type CreateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5364,6 +5476,11 @@ func (r CreateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5545,6 +5662,8 @@ type UpdateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5600,6 +5719,11 @@ func (r UpdateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r UpdateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r UpdateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -6119,11 +6243,14 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6137,11 +6264,14 @@ func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.C
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutor(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutor(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6174,8 +6304,8 @@ func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, exch
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6193,8 +6323,8 @@ func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequest(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequest(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6228,8 +6358,8 @@ func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchan
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6247,8 +6377,8 @@ func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6945,6 +7075,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7147,6 +7284,13 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
@@ -7371,6 +7515,13 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany

@@ -42,6 +42,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeTooEarly:           {status: http.StatusConflict},
 	exchange.CodeDependencyOpen:     {status: http.StatusConflict},
 	exchange.CodeUnconfirmed:        {status: http.StatusConflict},
+	exchange.CodeKeyReused:          {status: http.StatusUnprocessableEntity},
 	exchange.CodeRange:              {status: http.StatusRequestedRangeNotSatisfiable},
 	exchange.CodeTooLarge:           {status: http.StatusRequestEntityTooLarge},
 	exchange.CodeUnsupportedMedia:   {status: http.StatusUnsupportedMediaType},

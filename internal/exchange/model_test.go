@@ -20,6 +20,8 @@ type model struct {
 	threads   map[string]exchange.Thread
 	changed   map[string]int // when it was last changed
 	messages  map[string][]exchange.At
+	imports   map[string]exchange.At
+	history   map[string][]exchange.Change
 	terms     map[string]exchange.Terms
 	executors []exchange.Executor
 	taken     []string
@@ -31,7 +33,7 @@ type model struct {
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, imports: map[string]exchange.At{}, history: map[string][]exchange.Change{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -42,6 +44,8 @@ type fact struct {
 	confirmed                   bool
 	delegatedTo, ifDenied       string
 	terms                       exchange.Terms // of the request in message_added
+	said                        int            // messages of thread_imported, which has the terms, the intent and so on of the others too
+	created                     time.Time      // of thread_imported
 	name, key                   string         // of an executor
 }
 
@@ -50,17 +54,27 @@ func (f *fact) encode() {
 	switch f.Type {
 	case exchange.ThreadCreated:
 		all = map[string]any{"intent": f.intent, "priority": f.priority, "requestor_id": f.requestor}
+	case exchange.ThreadImported:
+		docs := []any{map[string]any{"intent": f.intent, "priority": f.priority, "requestor": f.requestor, "executor": f.executor, "status": f.status, "created": f.created}}
+		for range f.said {
+			docs = append(docs, map[string]any{"from": f.Actor, "received": f.created, "MESS": []any{map[string]any{"request": requestWith(f.terms)}}})
+		}
+		all = map[string]any{"documents": docs}
 	case exchange.StatusChanged:
 		all = map[string]any{"new_status": f.status, "executor_id": f.executor, "confirmed": f.confirmed, "delegated_to": f.delegatedTo, "if_denied": f.ifDenied}
 	case exchange.MessageAdded:
-		timing := map[string]any{"expires": f.terms.NeededBy, "not_before": f.terms.NotBefore}
-		all = map[string]any{"mess": []any{map[string]any{"request": map[string]any{
-			"requires": f.terms.Requires, "confirm_before": f.terms.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": f.terms.DependsOn},
-		}}}}
+		all = map[string]any{"mess": []any{map[string]any{"request": requestWith(f.terms)}}}
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
 	}
 	f.Payload, _ = json.Marshal(all) // texts only
+}
+
+func requestWith(t exchange.Terms) map[string]any {
+	timing := map[string]any{"expires": t.NeededBy, "not_before": t.NotBefore}
+	return map[string]any{
+		"requires": t.Requires, "confirm_before": t.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": t.DependsOn},
+	}
 }
 
 func (m *model) apply(f fact) {
@@ -73,6 +87,8 @@ func (m *model) apply(f fact) {
 		m.remove(f)
 	case exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded:
 		m.change(f, ts)
+	case exchange.ThreadImported:
+		m.imported(f, ts)
 	case exchange.DayClosed:
 		return
 	default:
@@ -163,6 +179,33 @@ func (m *model) change(f fact, ts time.Time) {
 	m.changed[t.Ref] = m.events
 }
 
+// imported adds a thread that is not there yet, with all its messages in one place.
+func (m *model) imported(f fact, ts time.Time) {
+	if _, known := m.threads[f.Thread]; known || f.Thread == "" {
+		return
+	}
+	t := exchange.Thread{
+		Ref: f.Thread, Status: f.status, Intent: f.intent, Requestor: f.requestor, StatusBy: f.requestor, Executor: f.executor, Priority: f.priority,
+		CreatedAt: f.created, UpdatedAt: ts, Seq: f.Seq, Messages: f.said,
+	}
+	if t.Priority == "" {
+		t.Priority = "normal"
+	}
+	switch {
+	case t.Status == "" || t.Status == "delegated" || t.Status == "pending":
+		t.Status, t.Executor = "pending", ""
+	case t.Status != "cancelled" && !strings.HasPrefix(t.Status, "odd") && t.Executor != "":
+		t.StatusBy = t.Executor
+	}
+	m.threads[t.Ref], m.changed[t.Ref], m.imports[t.Ref] = t, m.events, f.At
+	for range f.said {
+		m.messages[t.Ref] = append(m.messages[t.Ref], f.At)
+	}
+	if f.said > 0 && !strings.Contains("completed cancelled", t.Status) {
+		m.terms[t.Ref] = f.terms
+	}
+}
+
 func (m *model) move(t *exchange.Thread, f fact) {
 	if f.status == "" {
 		return
@@ -184,6 +227,7 @@ func (m *model) move(t *exchange.Thread, f fact) {
 		}
 	}
 	t.Status, t.StatusBy = to, f.Actor
+	m.history[t.Ref] = append(m.history[t.Ref], exchange.Change{Status: to, By: f.Actor, At: f.TS.UTC().Truncate(time.Millisecond), Messages: t.Messages})
 }
 
 // course is what a change of the status means for the terms.
@@ -242,6 +286,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 		}
 		statuses[want.Status] = true
 	}
+	m.checkPast(t, s)
 	for status := range statuses {
 		want := m.list(status)
 		if got := s.Threads(exchange.Filter{Status: status}); !slices.Equal(got, want) {
@@ -288,6 +333,23 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 	}
 }
 
+// checkPast holds what only a state that is no fork knows.
+func (m *model) checkPast(t *testing.T, s *exchange.State) {
+	t.Helper()
+	if s.IsFork() {
+		return
+	}
+	for ref := range m.threads {
+		if got := s.History(ref); !slices.Equal(got, m.history[ref]) {
+			t.Fatalf("history of %s: got %v, want %v", ref, got, m.history[ref])
+		}
+		at, imported := m.imports[ref]
+		if got, ok := s.Imported(ref); ok != imported || got != at {
+			t.Fatalf("%s was imported at %x (%v), want %x (%v)", ref, got, ok, at, imported)
+		}
+	}
+}
+
 func keyName(n int) string { return []string{"", "ka", "kb", "kc", "kd", "ke"}[n] }
 
 // facts returns n random events: first those of an original server, then this one's. Few refs make long
@@ -306,7 +368,7 @@ func facts(seed int64, n, refs int) []fact {
 			f.TS = ts.Truncate(time.Millisecond)
 		}
 		f.Type = pick(exchange.ThreadCreated, exchange.ThreadCreated, exchange.StatusChanged, exchange.StatusChanged, exchange.StatusChanged, exchange.MessageAdded,
-			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
+			exchange.MessageAdded, exchange.MessageAdded, exchange.ThreadImported, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
 		if r.Intn(n) == 0 {
 			f.Type = pick("note_x", "unheard_of", "never_heard_of")
 		}
@@ -321,7 +383,7 @@ func facts(seed int64, n, refs int) []fact {
 		switch {
 		case f.Seq == 0 && r.Intn(20) == 0:
 			f.Thread = pick("", "?", strings.Repeat("long ref ", 20), "ein ünding", "\x00")
-		case f.Seq > 0 && f.Type == exchange.ThreadCreated:
+		case f.Seq > 0 && (f.Type == exchange.ThreadCreated || f.Type == exchange.ThreadImported):
 			f.Thread = fmt.Sprintf("2026-02-01-N%d", i) // this server makes none twice
 		}
 		f.intent = strings.Repeat(pick("look", "ä", "see"), 1<<r.Intn(6))
@@ -334,6 +396,7 @@ func facts(seed int64, n, refs int) []fact {
 		f.executor = pick("", "phone", "tablet")
 		f.confirmed, f.delegatedTo, f.ifDenied = r.Intn(2) == 0, pick("", "", "phone"), pick("", "cancelled", "held")
 		f.terms = someTermsOf(r)
+		f.said, f.created = r.Intn(4), ts.Add(-time.Hour).UTC().Truncate(time.Millisecond)
 		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f

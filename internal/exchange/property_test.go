@@ -145,6 +145,8 @@ func (h *history) command() exchange.Command {
 		}
 	case n == 5:
 		return &exchange.Expire{}
+	case n == 6 && h.Intn(2) == 0:
+		return &exchange.Import{Caller: h.caller(), Threads: []exchange.Imported{h.imported(), h.imported()}}
 	}
 	statuses := append(exchange.Statuses()[:8], exchange.Statuses()...)
 	statuses = append(statuses, exchange.Delegated, "claimed", "in-progress", "canceled", "nonsense", "", "", "")
@@ -175,6 +177,21 @@ func (h *history) request() string {
 	}
 	return h.pick(`{"confirm_before":true,"requires":["see"]}`, `{"needed_by":"`+soon+`"}`, `{"needed_by":"`+soon+`","confirm_before":true}`,
 		`{"constraints":{"timing":{"not_before":"`+soon+`"},"depends_on":"`+h.ref()+`"}}`, `{"constraints":5}`)
+}
+
+// imported is a thread from elsewhere, which may be here already.
+func (h *history) imported() exchange.Imported {
+	ref := h.ref()
+	if h.Intn(2) == 0 {
+		ref = exchange.NewRef(h.now, h.suffix())
+	}
+	docs := []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"ref":%q,"requestor":%q,"executor":%q,"status":%q,"intent":"x"}`,
+		ref, h.pick("agent", "phone", "stranger"), h.pick("", "phone", "stranger"), h.pick(exchange.Statuses()...)))}
+	for range h.Intn(3) {
+		docs = append(docs, json.RawMessage(`{"from":"agent","MESS":[{"request":`+h.request()+`},{"status":{"code":"delegated","delegated_to":"phone"}}]}`))
+	}
+	one, _ := exchange.NewImported(ref, docs, nil) // fails for no documents only
+	return one
 }
 
 func (h *history) suffix() string { return fmt.Sprintf("AA%02d", h.Intn(40)) }

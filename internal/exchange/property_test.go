@@ -335,6 +335,11 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 			OldStatus   string  `json:"old_status"`
 			NewStatus   string  `json:"new_status"`
 			ExecutorID  *string `json:"executor_id"`
+			Documents   []struct {
+				Requestor string `json:"requestor"`
+				Executor  string `json:"executor"`
+				Status    string `json:"status"`
+			} `json:"documents"`
 		}
 		if err := json.Unmarshal(e.Payload, &p); err != nil {
 			t.Fatalf("%s: %v", e.Payload, err)
@@ -352,6 +357,15 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 				t.Fatalf("%s was created twice", e.Thread)
 			}
 			threads[e.Thread] = &last{status: "pending", requestor: p.RequestorID}
+		case "thread_imported":
+			if threads[e.Thread] != nil {
+				t.Fatalf("%s was imported and is there", e.Thread)
+			}
+			l := &last{p.Documents[0].Status, p.Documents[0].Executor, p.Documents[0].Requestor}
+			if l.status == "pending" {
+				l.executor = ""
+			}
+			threads[e.Thread] = l
 		case "status_changed":
 			changes++
 			l := threads[e.Thread]

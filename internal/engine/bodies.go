@@ -148,23 +148,32 @@ func (e *Engine) makeRoom(ctx, soon context.Context, size int64) error {
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
 // the head: where a message stands is known from having applied it.
 func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
+	events, err := x.fetchEvents(ctx, slices.Compact(cold)) // the messages of an import have one place
+	if err != nil {
+		return nil, err
+	}
+	messages := beginning
+	for _, ev := range events {
+		messages = append(messages, exchange.MessagesOf(exchange.Event(ev))...)
+	}
+	x.engine.bodies.keep(threadName{x.id, ref}, messages)
+	return messages, nil
+}
+
+// fetchEvents reads single events of the log; the room for them is taken until ctx ends.
+func (x *running) fetchEvents(ctx context.Context, at []exchange.At) ([]eventlog.Event, error) {
 	e := x.engine
 	soon, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if err := e.makeRoom(ctx, soon, eventlog.Size(cold)); err != nil {
+	if err := e.makeRoom(ctx, soon, eventlog.Size(at)); err != nil {
 		return nil, err
 	}
-	events, err := x.log.Fetch(soon, cold)
+	events, err := x.log.Fetch(soon, at)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
 	}
 	if err != nil {
 		return nil, e.unreadable(ctx, err)
 	}
-	messages := beginning
-	for _, ev := range events {
-		messages = append(messages, messageOf(ev))
-	}
-	e.bodies.keep(threadName{x.id, ref}, messages)
-	return messages, nil
+	return events, nil
 }

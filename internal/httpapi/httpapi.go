@@ -9,6 +9,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mess-exchange/mess-exchange/api"
 	"github.com/mess-exchange/mess-exchange/gen/server"
@@ -16,6 +17,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
 // Exchange is what the handlers need of *engine.Engine, whose comments say what each method does.
@@ -26,6 +28,8 @@ type Exchange interface {
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
 	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
+	Import(ctx context.Context, c engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error)
+	Export(ctx context.Context, c engine.Caller, ref string) (*messeaf.Thread, error)
 	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
@@ -66,6 +70,7 @@ type handlers struct {
 	exchange Exchange
 	options  Options
 	lists    lists
+	imports  *semaphore.Weighted // imports that are being read
 }
 
 var _ server.StrictServerInterface = (*handlers)(nil)
@@ -90,7 +95,7 @@ func New(e Exchange, o Options) http.Handler {
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)
-	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o}, nil, server.StrictHTTPServerOptions{
+	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o, imports: semaphore.NewWeighted(mostImports)}, nil, server.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseUnbound,
 		ResponseErrorHandlerFunc: refuse,
 	})

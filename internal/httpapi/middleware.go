@@ -27,6 +27,7 @@ type call struct {
 	logger *slog.Logger
 	caller engine.Caller
 	answer answer
+	accept string       // the header, for what can be answered in several types
 	route  *chi.Context // nil before and after routing
 
 	giveBack []func() // what was taken of what requests share, to be given back at the end

@@ -34,6 +34,7 @@ type operation struct {
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
 	body      *openapi3.Schema // nil where it takes none
+	others    []string         // types besides JSON that the body may have
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
@@ -71,7 +72,13 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		}
 	}
 	if op.RequestBody != nil {
-		o.body = op.RequestBody.Value.Content.Get("application/json").Schema.Value
+		o.body = op.RequestBody.Value.Content.Get(mediaJSON).Schema.Value
+		for media := range op.RequestBody.Value.Content {
+			if media != mediaJSON {
+				o.others = append(o.others, media)
+			}
+		}
+		slices.Sort(o.others)
 	}
 	if op.OperationID == "createRequest" {
 		o.lenient = lenientRequest
@@ -114,6 +121,7 @@ func (g *gate) validate(next http.Handler) http.Handler {
 // admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
 // 429, 401, 403, 413, 415, 400.
 func (g *gate) admit(r *http.Request, op *operation) error {
+	callOf(r.Context()).accept = r.Header.Get("Accept")
 	switch {
 	case op.secured:
 		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {
@@ -124,15 +132,18 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 			return err
 		}
 	}
-	var text []byte
+	var (
+		text  []byte
+		media string
+	)
 	if op.body != nil {
 		if r.ContentLength > maxBody {
 			return errTooLarge()
 		}
-		if err := wantsJSON(r); err != nil {
+		var err error
+		if media, err = op.announced(r); err != nil {
 			return err
 		}
-		var err error
 		if text, err = g.readBody(r); err != nil {
 			return err
 		}
@@ -141,6 +152,10 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	if op.body == nil {
+		return nil
+	}
+	if media != "" {
+		r.Body = &body{media: media, raw: text} // what it holds is the handler's to judge
 		return nil
 	}
 	b, err := op.checkBody(text)

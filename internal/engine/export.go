@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
@@ -51,16 +55,22 @@ func (e *Engine) Export(ctx context.Context, c Caller, ref string) (*messeaf.Thr
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.files(events)
+	var files []messeaf.Attachment
+	if p.imported {
+		if files, err = x.importedFiles(ctx, exchange.AttachmentsOf(exchange.Event(events[0]))); err != nil {
+			return nil, err
+		}
+	}
+	t, err := p.files(events, files)
 	if err != nil {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: fmt.Errorf("export %s: %w", ref, err)}
 	}
 	return t, nil
 }
 
-func (p *past) files(events []eventlog.Event) (*messeaf.Thread, error) {
+func (p *past) files(events []eventlog.Event, files []messeaf.Attachment) (*messeaf.Thread, error) {
 	if p.imported {
-		return p.further(exchange.Event(events[0]), events[1:])
+		return p.further(exchange.Event(events[0]), files, events[1:])
 	}
 	v := messeaf.View{Envelope: messeaf.Envelope{
 		Ref: p.thread.Ref, Requestor: p.thread.Requestor, Executor: p.thread.Executor, Status: p.thread.Status,
@@ -75,9 +85,8 @@ func (p *past) files(events []eventlog.Event) (*messeaf.Thread, error) {
 }
 
 // further returns an imported thread with what has happened since.
-func (p *past) further(imported exchange.Event, since []eventlog.Event) (*messeaf.Thread, error) {
-	docs, _ := exchange.ImportedDocuments(imported)
-	t, err := messeaf.FromDocuments(docs, nil)
+func (p *past) further(imported exchange.Event, files []messeaf.Attachment, since []eventlog.Event) (*messeaf.Thread, error) {
+	t, err := messeaf.FromDocuments(exchange.ImportedDocuments(imported), files)
 	if err != nil || p.thread.Seq == imported.Seq {
 		return t, err
 	}
@@ -89,6 +98,58 @@ func (p *past) further(imported exchange.Event, since []eventlog.Event) (*messea
 		v.History = slices.Concat(v.History, p.entries(v))
 	}
 	return t.With(v)
+}
+
+// importedFiles reads the files that a thread was imported with, for which room is taken until ctx ends.
+func (x *running) importedFiles(ctx context.Context, kept []exchange.Attachment) ([]messeaf.Attachment, error) {
+	size := int64(0)
+	for _, a := range kept {
+		size += a.Size
+	}
+	soon, cancel := context.WithTimeout(ctx, filesTime)
+	defer cancel()
+	if err := x.engine.makeRoom(ctx, soon, size); err != nil {
+		return nil, err
+	}
+	all := make([]messeaf.Attachment, len(kept))
+	readers, soon := errgroup.WithContext(soon)
+	readers.SetLimit(fileWriters)
+	for i, a := range kept {
+		readers.Go(func() (err error) {
+			all[i], err = x.importedFile(soon, a)
+			return err
+		})
+	}
+	err := readers.Wait()
+	switch {
+	case err == nil:
+		return all, nil
+	case errors.Is(err, errDamagedFile), x.engine.store.NoSuchKey(err):
+		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
+	}
+	return nil, x.engine.unreadable(ctx, err)
+}
+
+var errDamagedFile = errors.New("a file that was imported is damaged")
+
+func (x *running) importedFile(ctx context.Context, a exchange.Attachment) (messeaf.Attachment, error) {
+	file, ok := messeaf.ParseAttachmentName(a.Name)
+	if !ok {
+		return file, fmt.Errorf("%w: its name is %q", errDamagedFile, a.Name)
+	}
+	r, err := x.openAttachment(ctx, a.Key, 0, -1)
+	if err != nil {
+		return file, err
+	}
+	defer r.Close()
+	if r.Size() != a.Size {
+		return file, fmt.Errorf("%w: %s has %d bytes, not %d", errDamagedFile, a.Key, r.Size(), a.Size)
+	}
+	file.Bytes = make([]byte, a.Size)
+	if _, err := io.ReadFull(r, file.Bytes); err != nil {
+		return file, fmt.Errorf("read %s: %w", a.Key, err)
+	}
+	return file, nil
 }
 
 // entries are the changes of the thread as its history tells them, each with the ref of the message that

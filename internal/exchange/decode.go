@@ -24,6 +24,7 @@ func Decode(r io.Reader) (*State, error) {
 	d.terms(s.table)
 	d.imports(s.table)
 	d.history(s.table)
+	d.attachments(s.table)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")

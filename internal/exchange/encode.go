@@ -30,6 +30,8 @@ const Version = "3"
 //	          for, text the status before and, where the flags say so, when it is needed by and not before
 //	imports   which of the threads were imported (said.go); the place of one counts as one message above
 //	history   of each thread (history.go)
+//	number    of attachments that events have named; for each, in the order of the log:
+//	          the hash of its key, in 8 bytes
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -77,6 +79,7 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.executors(&f.register)
 	e.threads(f.table)
 	e.history(f.table)
+	e.attachments(f.table)
 	e.flush(0)
 	return e.err
 }

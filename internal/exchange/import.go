@@ -29,12 +29,12 @@ type Imported struct {
 
 type imported struct {
 	Documents   []json.RawMessage `json:"documents"`
-	Attachments []string          `json:"attachments,omitempty"`
+	Attachments []Attachment      `json:"attachments,omitempty"`
 }
 
 // NewImported returns a thread to be imported: its envelope and its messages, which package messeaf has
-// checked, and the names of the files that were stored for it before.
-func NewImported(ref string, documents []json.RawMessage, attachments []string) (Imported, *Error) {
+// checked, and the files beside them, which were stored before.
+func NewImported(ref string, documents []json.RawMessage, attachments []Attachment) (Imported, *Error) {
 	if len(documents) == 0 {
 		return Imported{}, fault(errors.New("import of a thread without its envelope"))
 	}
@@ -210,12 +210,13 @@ func (s *State) applyImported(e Event) {
 	}
 	s.putImported(&t, e.At)
 	s.setTerms(t.Ref, &told.terms)
+	s.applyAttachments(e)
 }
 
 // importedMessages are the messages in a thread_imported event, by the names that the format has for their
-// members.
-func importedMessages(payload json.RawMessage) []Message {
-	docs := documents(payload)
+// members. The files beside them are shown with the first.
+func importedMessages(e Event) []Message {
+	docs := documents(e.Payload)
 	if len(docs) < 2 {
 		return nil
 	}
@@ -224,12 +225,10 @@ func importedMessages(payload json.RawMessage) []Message {
 		m := members(doc)
 		all[i] = Message{From: text(m["from"]), TS: lenientTime(m["received"]), Mess: list(bytes.TrimSpace(m["MESS"]))}
 	}
+	all[0].Attachments = AttachmentsOf(e)
 	return all
 }
 
-// ImportedDocuments returns the documents of a thread_imported event, the envelope first, and the names of
-// the files that belong to it.
-func ImportedDocuments(e Event) (docs []json.RawMessage, attachments []string) {
-	p := object[imported](e.Payload)
-	return p.Documents, p.Attachments
-}
+// ImportedDocuments returns the documents of a thread_imported event, the envelope first. AttachmentsOf returns
+// the files beside them, each named as in the folder of its thread.
+func ImportedDocuments(e Event) []json.RawMessage { return documents(e.Payload) }

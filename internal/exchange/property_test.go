@@ -316,6 +316,29 @@ func newHistory(t *testing.T, seed int64) *history {
 	return h
 }
 
+// told is what payloads say of a thread.
+type told struct {
+	RequestorID string     `json:"requestor_id"`
+	OldStatus   string     `json:"old_status"`
+	NewStatus   string     `json:"new_status"`
+	ExecutorID  *string    `json:"executor_id"`
+	Documents   []envelope `json:"documents"`
+}
+
+type envelope struct {
+	Requestor string `json:"requestor"`
+	Executor  string `json:"executor"`
+	Status    string `json:"status"`
+}
+
+// holder is who holds an imported thread.
+func (e envelope) holder() string {
+	if e.Status == "pending" {
+		return ""
+	}
+	return e.Executor
+}
+
 // checkHistory reads the events as an outsider would, without the rules: no thread goes from one
 // executor to another without being free in between, only its holder or its requestor moves it, nothing
 // moves it from its end, and each change begins where the last one ended. Who was removed does nothing any
@@ -330,17 +353,7 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 		if gone[e.Actor] {
 			t.Fatalf("%s of %s, who was removed", e.Type, e.Actor)
 		}
-		var p struct {
-			RequestorID string  `json:"requestor_id"`
-			OldStatus   string  `json:"old_status"`
-			NewStatus   string  `json:"new_status"`
-			ExecutorID  *string `json:"executor_id"`
-			Documents   []struct {
-				Requestor string `json:"requestor"`
-				Executor  string `json:"executor"`
-				Status    string `json:"status"`
-			} `json:"documents"`
-		}
+		var p told
 		if err := json.Unmarshal(e.Payload, &p); err != nil {
 			t.Fatalf("%s: %v", e.Payload, err)
 		}
@@ -359,13 +372,10 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 			threads[e.Thread] = &last{status: "pending", requestor: p.RequestorID}
 		case "thread_imported":
 			if threads[e.Thread] != nil {
-				t.Fatalf("%s was imported and is there", e.Thread)
+				t.Fatalf("%s was there before its import", e.Thread)
 			}
-			l := &last{p.Documents[0].Status, p.Documents[0].Executor, p.Documents[0].Requestor}
-			if l.status == "pending" {
-				l.executor = ""
-			}
-			threads[e.Thread] = l
+			envelope := p.Documents[0]
+			threads[e.Thread] = &last{envelope.Status, envelope.holder(), envelope.Requestor}
 		case "status_changed":
 			changes++
 			l := threads[e.Thread]

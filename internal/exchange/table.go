@@ -30,23 +30,24 @@ const (
 // table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
 // or messages don't fit into the memory of a machine that runs this.
 type table struct {
-	slots     pages[slot]
-	messages  pages[said]
-	turns     pages[turn]
-	texts     arena
-	names     names
-	index     index
-	recent    ends
-	byStatus  map[uint32]ends // by the number of its name
-	terms     sparse
-	deadlines deadlines
-	scratch   []byte
+	slots       pages[slot]
+	messages    pages[said]
+	turns       pages[turn]
+	texts       arena
+	names       names
+	index       index
+	recent      ends
+	byStatus    map[uint32]ends // by the number of its name
+	terms       sparse
+	deadlines   deadlines
+	attachments pages[uint64] // hashes of the keys that events have named
+	scratch     []byte
 }
 
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
-		index: newIndex(), byStatus: map[uint32]ends{},
+		index: newIndex(), byStatus: map[uint32]ends{}, attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{}) // 0 is none
@@ -155,6 +156,6 @@ func (t *table) add(s slot, hash uint64) uint32 {
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(),
+		terms: t.terms.freeze(), attachments: t.attachments.freeze(),
 	}
 }

@@ -15,6 +15,8 @@ type Update struct {
 	Status  string            // "" for none; any accepted spelling
 	Message string            // a note for the status block
 	Mess    []json.RawMessage // blocks of a message; nil for none
+	// Attachments are what was taken out of Mess, or is named by it.
+	Attachments []Attachment
 
 	Result struct{ Ref, Status string }
 }
@@ -117,7 +119,7 @@ func (c *Update) events(x *situation, steps []step, status string, blocks spoken
 		if refusal != nil {
 			return nil, refusal
 		}
-		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess})
+		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess, behind(len(mess)-len(c.Mess), c.Attachments)})
 		if refusal != nil {
 			return nil, refusal
 		}
@@ -248,5 +250,6 @@ func (s *State) applyMessage(e Event) {
 		if first {
 			s.applyTerms(t.Ref, e.Payload)
 		}
+		s.applyAttachments(e)
 	}
 }

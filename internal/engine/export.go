@@ -102,6 +102,9 @@ func (p *past) further(imported exchange.Event, files []messeaf.Attachment, sinc
 
 // importedFiles reads the files that a thread was imported with, for which room is taken until ctx ends.
 func (x *running) importedFiles(ctx context.Context, kept []exchange.Attachment) ([]messeaf.Attachment, error) {
+	if len(kept) == 0 {
+		return nil, nil
+	}
 	size := int64(0)
 	for _, a := range kept {
 		size += a.Size

@@ -72,11 +72,14 @@ func export(t *testing.T, e *Engine, c Caller, ref string) *messeaf.Thread {
 // v1 is the one file of a thread, without its attachments.
 func v1(t *testing.T, thread *messeaf.Thread) string {
 	t.Helper()
-	bare, err := messeaf.FromDocuments(thread.Documents(), nil)
-	if err != nil {
-		t.Fatal(err)
+	if len(thread.Attachments()) > 0 {
+		bare, err := messeaf.FromDocuments(thread.Documents(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		thread = bare
 	}
-	text, err := bare.RenderV1()
+	text, err := thread.RenderV1()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,5 +382,41 @@ func TestExportMissesNoFile(t *testing.T) {
 		wantCode(t, err, exchange.CodeInternal)
 		bucket.Put(keys[0], whole)
 		export(t, e, c, ref)
+	})
+}
+
+// Ensure that every thread of the original server's data can be exported, whatever stands in it, and that what
+// is a thread of the format comes into another exchange.
+func TestExportOfOldData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, originalIn(t, bucket).open())
+		_, clerk := enroll(t, e, "office", "clerk")
+		exported, taken := 0, 0
+		for id, key := range map[string]string{"home": agentKey, "my home_lab": robotKey} {
+			c := letIn(t, e, id, key)
+			list, err := e.Threads(t.Context(), c, exchange.Filter{})
+			if err != nil || len(list) == 0 {
+				t.Fatal(list, err)
+			}
+			for _, thread := range list {
+				exported++
+				text := v1(t, export(t, e, c, thread.Ref))
+				again, err := messeaf.ParseV1("", []byte(text))
+				if err != nil {
+					t.Logf("%s: %v", thread.Ref, err)
+					continue
+				}
+				taken++
+				bringIn(t, e, clerk, again)
+				if got := v1(t, export(t, e, clerk, thread.Ref)); got != text {
+					t.Errorf("%s: exported from another exchange\n%s\nof\n%s", thread.Ref, got, text)
+				}
+			}
+		}
+		t.Logf("%d threads, %d of the format", exported, taken)
+		if taken == 0 || taken == exported {
+			t.Errorf("%d threads, %d of the format: they say little", exported, taken)
+		}
 	})
 }

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -1036,6 +1034,9 @@ type WebhookChannel struct {
 
 // WebhookChannelType defines model for WebhookChannel.Type.
 type WebhookChannelType string
+
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
 
 // Exchange defines model for Exchange.
 type Exchange = string
@@ -5366,8 +5367,6 @@ type ExportThreadResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Exported
-	// YAML200 the response for an HTTP 200 `application/yaml` response
-	YAML200 *string
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
 	// JSON401 the response for an HTTP 401 `application/json` response
@@ -5391,11 +5390,6 @@ type ExportThreadResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ExportThreadResponse) GetJSON200() *Exported {
 	return r.JSON200
-}
-
-// GetYAML200 returns the response for an HTTP 200 `application/yaml` response
-func (r ExportThreadResponse) GetYAML200() *string {
-	return r.YAML200
 }
 
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
@@ -7201,13 +7195,6 @@ func ParseExportThreadResponse(rsp *http.Response) (*ExportThreadResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "yaml") && rsp.StatusCode == 200:
-		var dest string
-		if err := yaml.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.YAML200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest BadRequest

@@ -622,6 +622,9 @@ type ThreadSummary struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 

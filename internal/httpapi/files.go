@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"path"
 	"strconv"
@@ -55,10 +56,18 @@ func (h *handlers) ImportThreads(ctx context.Context, r server.ImportThreadsRequ
 // threadsIn reads the threads in a body of any of the types of an import.
 func threadsIn(b *body) ([]*messeaf.Thread, error) {
 	threads, err := parseThreads(b)
-	if problem, ok := err.(*messeaf.Error); ok {
-		return nil, &exchange.Error{Code: exchange.CodeInvalid, Message: problem.Error()}
+	problem, ok := errors.AsType[*messeaf.Error](err)
+	switch {
+	case !ok:
+		return threads, err
+	case problem.File != "":
+		return nil, invalid("%s", problem)
+	case b.media != "":
+		return nil, invalid("body: %s", problem)
+	case b.get("content").raw != nil:
+		return nil, invalid("content: %s", problem)
 	}
-	return threads, err
+	return nil, invalid("files: %s", problem)
 }
 
 func parseThreads(b *body) ([]*messeaf.Thread, error) {

@@ -207,31 +207,8 @@ MESS:
 	})
 }
 
-// Ensure that a thread that was made here is exported with a history of all that changed its status, and
-// comes into another exchange with it, as the same thread to the byte.
-func TestExportOfAThreadMadeHere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := launch(t, faultblob.New().Store(false))
-		_, agent := enroll(t, e, "home", "agent")
-		_, phone := enroll(t, e, "home", "phone")
-		_, other := enroll(t, e, "office", "clerk")
-		begun := time.Now().UTC()
-		cmd := &exchange.Create{Intent: "Look", Priority: "urgent", Request: json.RawMessage(`{"intent":"Look","needed_by":"2099-01-01T00:00:00Z"}`)}
-		if err := e.Create(t.Context(), agent, cmd); err != nil {
-			t.Fatal(err)
-		}
-		ref := cmd.Result.Ref
-		for _, u := range []*exchange.Update{{Status: "claimed"}, {Status: "pending"}, {Status: "completed", Mess: []json.RawMessage{json.RawMessage(`{"response":{}}`)}}} {
-			time.Sleep(time.Second)
-			u.Ref = ref
-			if err := e.Update(t.Context(), phone, u); err != nil {
-				t.Fatal(err)
-			}
-		}
-		at := func(n int) string {
-			return begun.Add(time.Duration(n) * time.Second).Format("2006-01-02T15:04:05.000Z")
-		}
-		want := fmt.Sprintf(`ref: %[1]s
+// madeHere is the file of a thread with that ref and those times.
+const madeHere = `ref: %[1]s
 requestor: agent
 executor: phone
 status: completed
@@ -273,7 +250,33 @@ MESS:
       re: %[1]s
       code: completed
   - response: {}
-`, ref, at(0), at(1), at(2), at(3))
+`
+
+// Ensure that a thread that was made here is exported with a history of all that changed its status, and
+// comes into another exchange with it, as the same thread to the byte.
+func TestExportOfAThreadMadeHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := launch(t, faultblob.New().Store(false))
+		_, agent := enroll(t, e, "home", "agent")
+		_, phone := enroll(t, e, "home", "phone")
+		_, other := enroll(t, e, "office", "clerk")
+		begun := time.Now().UTC()
+		cmd := &exchange.Create{Intent: "Look", Priority: "urgent", Request: json.RawMessage(`{"intent":"Look","needed_by":"2099-01-01T00:00:00Z"}`)}
+		if err := e.Create(t.Context(), agent, cmd); err != nil {
+			t.Fatal(err)
+		}
+		ref := cmd.Result.Ref
+		for _, u := range []*exchange.Update{{Status: "claimed"}, {Status: "pending"}, {Status: "completed", Mess: []json.RawMessage{json.RawMessage(`{"response":{}}`)}}} {
+			time.Sleep(time.Second)
+			u.Ref = ref
+			if err := e.Update(t.Context(), phone, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := func(n int) string {
+			return begun.Add(time.Duration(n) * time.Second).Format("2006-01-02T15:04:05.000Z")
+		}
+		want := fmt.Sprintf(madeHere, ref, at(0), at(1), at(2), at(3))
 		thread := export(t, e, agent, ref)
 		if got := v1(t, thread); got != want {
 			t.Errorf("exported\n%s\nwant\n%s", got, want)

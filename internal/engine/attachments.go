@@ -22,6 +22,8 @@ const (
 	attachmentWriters = 1
 	// mostNameInKey is how much of an attachment's name stands in its key, for people who look into the bucket.
 	mostNameInKey = 64
+	// uuidLength is how much of the last part of a key makes it unique.
+	uuidLength = 36
 )
 
 // attachmentFolder is where the attachments of an exchange lie, ending in "/".
@@ -39,6 +41,14 @@ func attachmentFolder(exchangeID string) string { return "attachments/exchange="
 // An error of content is returned as it is (errors.Is), one of the store wrapped.
 func (x *running) keepAttachment(ctx context.Context, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
 	a := exchange.Attachment{Key: newAttachmentKey(x.id, ref, name), Type: mediaType}
+	if err := x.writeAttachment(ctx, &a, content); err != nil {
+		return exchange.Attachment{}, err
+	}
+	return a, nil
+}
+
+// writeAttachment writes the object and sets size and sum.
+func (x *running) writeAttachment(ctx context.Context, a *exchange.Attachment, content io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx) // ends a write that must not be finished
 	defer cancel()
 	w, err := x.engine.store.Bucket().NewWriter(ctx, a.Key, &blob.WriterOptions{
@@ -46,7 +56,7 @@ func (x *running) keepAttachment(ctx context.Context, ref, name, mediaType strin
 		BufferSize: attachmentPart, MaxConcurrency: attachmentWriters,
 	})
 	if err != nil {
-		return exchange.Attachment{}, fmt.Errorf("write %s: %w", a.Key, err)
+		return fmt.Errorf("write %s: %w", a.Key, err)
 	}
 	sum := sha256.New()
 	source := &sourceReader{r: content}
@@ -55,15 +65,15 @@ func (x *running) keepAttachment(ctx context.Context, ref, name, mediaType strin
 		cancel()
 		_ = w.Close() // of a write that was given up, no error matters
 		if source.err != nil {
-			return exchange.Attachment{}, source.err
+			return source.err
 		}
-		return exchange.Attachment{}, fmt.Errorf("write %s: %w", a.Key, err)
+		return fmt.Errorf("write %s: %w", a.Key, err)
 	}
 	if err := w.Close(); err != nil {
-		return exchange.Attachment{}, fmt.Errorf("write %s: %w", a.Key, err)
+		return fmt.Errorf("write %s: %w", a.Key, err)
 	}
 	a.Size, a.SHA256 = size, hex.EncodeToString(sum.Sum(nil))
-	return a, nil
+	return nil
 }
 
 // sourceReader tells errors of reading from those of writing what was read.
@@ -84,7 +94,11 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 // negative. Its reader's Size is that of the whole object. store.NoSuchKey(err) where it is not there. The
 // caller closes it; ctx must live as long as it is read.
 func (x *running) openAttachment(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
-	r, err := x.engine.store.Bucket().NewRangeReader(ctx, key, offset, length, nil)
+	return x.engine.openAttachment(ctx, key, offset, length)
+}
+
+func (e *Engine) openAttachment(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+	r, err := e.store.Bucket().NewRangeReader(ctx, key, offset, length, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
@@ -94,14 +108,11 @@ func (x *running) openAttachment(ctx context.Context, key string, offset, length
 // newAttachmentKey returns a key that was never used: attachments/exchange=home/{ref}/{uuid}-{name}. Only the uuid
 // makes it so.
 func newAttachmentKey(exchangeID, ref, name string) string {
-	if _, _, ok := exchange.ParseRef(ref); !ok {
-		ref = "-" // of older data: anything could stand in it
-	}
 	id := uuid.Must(uuid.NewV7()).String() // fails only where there is no randomness, which ends the process anyway
 	if name = nameInKey(name); name != "" {
 		id += "-" + name
 	}
-	return attachmentFolder(exchangeID) + ref + "/" + id
+	return attachmentFolder(exchangeID) + folderOf(ref) + "/" + id
 }
 
 // nameInKey is what of a name may stand in a file's name on every system and in a URL as it is: at most
@@ -130,9 +141,9 @@ func plainName(s string) string {
 func isAttachmentKey(exchangeID, key string) bool {
 	rest, ok := strings.CutPrefix(key, attachmentFolder(exchangeID))
 	_, name, in := strings.Cut(rest, "/")
-	if !ok || !in || len(name) < 36 || len(name) > 36 && name[36] != '-' {
+	if !ok || !in || len(name) < uuidLength || len(name) > uuidLength && name[uuidLength] != '-' {
 		return false
 	}
-	id, err := uuid.Parse(name[:36])
-	return err == nil && id.Version() == 7 && name[:36] == id.String() && !strings.Contains(name, "/")
+	id, err := uuid.Parse(name[:uuidLength])
+	return err == nil && id.Version() == 7 && name[:uuidLength] == id.String() && !strings.Contains(name, "/")
 }

@@ -3,11 +3,14 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,28 +58,57 @@ func (e *Engine) Export(ctx context.Context, c Caller, ref string) (*messeaf.Thr
 	if err != nil {
 		return nil, err
 	}
-	var files []messeaf.Attachment
-	if p.imported {
-		if files, err = x.importedFiles(ctx, exchange.AttachmentsOf(exchange.Event(events[0]))); err != nil {
-			return nil, err
-		}
+	t, err := x.whole(ctx, &p, events)
+	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
+		return nil, refusal
 	}
-	t, err := p.files(events, files)
 	if err != nil {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: fmt.Errorf("export %s: %w", ref, err)}
 	}
 	return t, nil
 }
 
-func (p *past) files(events []eventlog.Event, files []messeaf.Attachment) (*messeaf.Thread, error) {
+// whole returns a thread of its events and of what was kept beside them. Errors of the store are refusals.
+func (x *running) whole(ctx context.Context, p *past, events []eventlog.Event) (*messeaf.Thread, error) {
+	size := int64(0)
+	for _, ev := range events {
+		for _, a := range exchange.AttachmentsOf(exchange.Event(ev)) {
+			size += a.Size
+		}
+	}
+	soon, cancel := context.WithTimeout(ctx, filesTime)
+	defer cancel()
+	if err := x.engine.makeRoom(ctx, soon, 2*size); err != nil { // as it lies there, and as it is written
+		return nil, err
+	}
+	var files []messeaf.Attachment
 	if p.imported {
-		return p.further(exchange.Event(events[0]), files, events[1:])
+		var err error
+		if files, err = x.importedFiles(soon, exchange.AttachmentsOf(exchange.Event(events[0]))); err != nil {
+			return nil, x.unreadableFile(ctx, err)
+		}
+	}
+	said, uploads, err := x.messages(soon, p, events)
+	if err != nil {
+		return nil, x.unreadableFile(ctx, err)
+	}
+	t, err := p.files(events, said, files)
+	if err != nil || len(uploads) == 0 {
+		return t, err
+	}
+	return t.WithAttachments(uploads)
+}
+
+// files returns the thread as its files tell it. said are the messages, of an imported thread those since.
+func (p *past) files(events []eventlog.Event, said []messeaf.Message, files []messeaf.Attachment) (*messeaf.Thread, error) {
+	if p.imported {
+		return p.further(exchange.Event(events[0]), files, said)
 	}
 	v := messeaf.View{Envelope: messeaf.Envelope{
 		Ref: p.thread.Ref, Requestor: p.thread.Requestor, Executor: p.thread.Executor, Status: p.thread.Status,
 		Created: p.thread.CreatedAt, Updated: p.thread.UpdatedAt, Intent: p.thread.Intent, Priority: p.thread.Priority,
 	}}
-	v.Messages = messages(events)
+	v.Messages = said
 	if len(events) > 0 {
 		v.Expires = exchange.NeededBy(exchange.MessageOf(exchange.Event(events[0])))
 	}
@@ -85,14 +117,14 @@ func (p *past) files(events []eventlog.Event, files []messeaf.Attachment) (*mess
 }
 
 // further returns an imported thread with what has happened since.
-func (p *past) further(imported exchange.Event, files []messeaf.Attachment, since []eventlog.Event) (*messeaf.Thread, error) {
+func (p *past) further(imported exchange.Event, files []messeaf.Attachment, since []messeaf.Message) (*messeaf.Thread, error) {
 	t, err := messeaf.FromDocuments(exchange.ImportedDocuments(imported), files)
 	if err != nil || p.thread.Seq == imported.Seq {
 		return t, err
 	}
 	v := t.View()
 	v.Updated = p.thread.UpdatedAt
-	v.Messages = slices.Concat(v.Messages, messages(since))
+	v.Messages = slices.Concat(v.Messages, since)
 	if len(p.history) > 0 {
 		v.Status, v.Executor = p.thread.Status, p.thread.Executor
 		v.History = slices.Concat(v.History, p.entries(v))
@@ -100,59 +132,53 @@ func (p *past) further(imported exchange.Event, files []messeaf.Attachment, sinc
 	return t.With(v)
 }
 
-// importedFiles reads the files that a thread was imported with, for which room is taken until ctx ends.
+var errDamagedFile = errors.New("a file of a thread is damaged")
+
+// unreadableFile tells a file that is lost or damaged, which no trying again brings back, from a store that is
+// away.
+func (x *running) unreadableFile(ctx context.Context, err error) *exchange.Error {
+	if errors.Is(err, errDamagedFile) || x.engine.store.NoSuchKey(err) {
+		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
+	}
+	return x.engine.unreadable(ctx, err)
+}
+
+// importedFiles reads the files that a thread was imported with.
 func (x *running) importedFiles(ctx context.Context, kept []exchange.Attachment) ([]messeaf.Attachment, error) {
 	if len(kept) == 0 {
 		return nil, nil
 	}
-	size := int64(0)
-	for _, a := range kept {
-		size += a.Size
-	}
-	soon, cancel := context.WithTimeout(ctx, filesTime)
-	defer cancel()
-	if err := x.engine.makeRoom(ctx, soon, size); err != nil {
-		return nil, err
-	}
 	all := make([]messeaf.Attachment, len(kept))
-	readers, soon := errgroup.WithContext(soon)
+	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(fileWriters)
 	for i, a := range kept {
 		readers.Go(func() (err error) {
-			all[i], err = x.importedFile(soon, a)
+			var ok bool
+			if all[i], ok = messeaf.ParseAttachmentName(a.Name); !ok {
+				return fmt.Errorf("%w: its name is %q", errDamagedFile, a.Name)
+			}
+			all[i].Bytes, err = x.content(ctx, a)
 			return err
 		})
 	}
-	err := readers.Wait()
-	switch {
-	case err == nil:
-		return all, nil
-	case errors.Is(err, errDamagedFile), x.engine.store.NoSuchKey(err):
-		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
-	}
-	return nil, x.engine.unreadable(ctx, err)
+	return all, readers.Wait()
 }
 
-var errDamagedFile = errors.New("a file that was imported is damaged")
-
-func (x *running) importedFile(ctx context.Context, a exchange.Attachment) (messeaf.Attachment, error) {
-	file, ok := messeaf.ParseAttachmentName(a.Name)
-	if !ok {
-		return file, fmt.Errorf("%w: its name is %q", errDamagedFile, a.Name)
-	}
+// content reads what an attachment holds.
+func (x *running) content(ctx context.Context, a exchange.Attachment) ([]byte, error) {
 	r, err := x.openAttachment(ctx, a.Key, 0, -1)
 	if err != nil {
-		return file, err
+		return nil, err
 	}
 	defer r.Close()
 	if r.Size() != a.Size {
-		return file, fmt.Errorf("%w: %s has %d bytes, not %d", errDamagedFile, a.Key, r.Size(), a.Size)
+		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", errDamagedFile, a.Key, r.Size(), a.Size)
 	}
-	file.Bytes = make([]byte, a.Size)
-	if _, err := io.ReadFull(r, file.Bytes); err != nil {
-		return file, fmt.Errorf("read %s: %w", a.Key, err)
+	content := make([]byte, a.Size)
+	if _, err := io.ReadFull(r, content); err != nil {
+		return nil, fmt.Errorf("read %s: %w", a.Key, err)
 	}
-	return file, nil
+	return content, nil
 }
 
 // entries are the changes of the thread as its history tells them, each with the ref of the message that
@@ -169,13 +195,66 @@ func (p *past) entries(v messeaf.View) []messeaf.Entry {
 	return all
 }
 
-func messages(events []eventlog.Event) []messeaf.Message {
-	all := make([]messeaf.Message, len(events))
+// messages returns the messages that stand in events of their own as they were sent: what was taken out of them is
+// put back. What was uploaded beside them comes as files.
+func (x *running) messages(ctx context.Context, p *past, events []eventlog.Event) (all []messeaf.Message, uploads []messeaf.Attachment, err error) {
+	number := p.thread.Messages - len(events) // of the message before the first of them
+	if p.imported {
+		events = events[1:]
+		number = p.thread.Messages - len(events)
+	}
 	for i, ev := range events {
 		m := messageOf(ev)
-		all[i] = messeaf.Message{From: m.From, TS: m.TS, Mess: tame(m.Mess)}
+		mess, err := x.restored(ctx, &m)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, messeaf.Message{From: m.From, TS: m.TS, Mess: tame(mess)})
+		for _, a := range m.Attachments {
+			if a.At != "" {
+				continue
+			}
+			content, err := x.content(ctx, a)
+			if err != nil {
+				return nil, nil, err
+			}
+			uploads = append(uploads, uploaded(number+i+1, a, content))
+		}
 	}
-	return all
+	return all, uploads, nil
+}
+
+// restored returns the blocks of a message with all that was taken out of them.
+func (x *running) restored(ctx context.Context, m *exchange.Message) (json.RawMessage, error) {
+	if len(m.Attachments) == 0 {
+		return m.Mess, nil
+	}
+	var mess []byte
+	for _, piece := range Pieces(m) {
+		if piece.Text != nil {
+			mess = append(mess, piece.Text...)
+			continue
+		}
+		content, err := x.content(ctx, piece.Attachment)
+		if err != nil {
+			return nil, err
+		}
+		mess = base64.StdEncoding.AppendEncode(mess, content)
+	}
+	return mess, nil
+}
+
+// uploaded is a file that was uploaded for the message of that number.
+func uploaded(number int, a exchange.Attachment, content []byte) messeaf.Attachment {
+	kind, _, _ := strings.Cut(a.Type, "/")
+	if kind != "image" && kind != "audio" && kind != "video" {
+		kind = "file"
+	}
+	file := messeaf.Attachment{Serial: number, Kind: kind, Name: a.Name, Bytes: content}
+	if _, ok := messeaf.ParseAttachmentName(file.FileName()); !ok {
+		file.Name = path.Base(a.Key) // which can be any file's
+	}
+	return file
 }
 
 // tame returns blocks as they are, unless no file can hold them: data of the original server may name a member

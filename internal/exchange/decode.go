@@ -25,6 +25,8 @@ func Decode(r io.Reader) (*State, error) {
 	d.imports(s.table)
 	d.history(s.table)
 	d.attachments(s.table)
+	d.answers(s)
+	d.idle(&s.register)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")

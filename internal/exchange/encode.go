@@ -32,6 +32,7 @@ const Version = "3"
 //	history   of each thread (history.go)
 //	number    of attachments that events have named; for each, in the order of the log:
 //	          the hash of its key, in 8 bytes
+//	          as answersencode.go says: answers, and who has done nothing yet
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -80,6 +81,8 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.threads(f.table)
 	e.history(f.table)
 	e.attachments(f.table)
+	e.answers(f.table)
+	e.idle(&f.register)
 	e.flush(0)
 	return e.err
 }

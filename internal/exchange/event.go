@@ -19,6 +19,7 @@ const (
 	ThreadImported     = "thread_imported"
 	ExchangeOpened     = "exchange_opened"
 	DayClosed          = "day_closed"
+	// NoteAnswered is in once.go.
 
 	NotePrefix = "note_"
 )

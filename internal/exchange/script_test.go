@@ -28,6 +28,9 @@ import (
 //	expire                            what the exchange does at that time by itself
 //	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
 //	terms REF, eligible REF WHO, due, history REF
+//	snapshot                          goes on with what a snapshot of the state gives
+//
+// register, create and patch take once=K, an Idempotency-Key; the request's body is the input.
 //
 // A command prints its events, then what it answers, or "refused" with the code and the sentence.
 // Each is decided on a fork, and its events are then applied to the state and numbered, as the log does.
@@ -77,12 +80,18 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "now":
 		s.now = parseTime(t, d.CmdArgs[0].Key)
 		return ""
-	case "register", "create", "patch", "profile", "rotate", "remove", "import":
+	case "register", "create", "patch", "profile", "rotate", "remove":
 		return s.decide(s.command(t, d))
 	case "apply":
 		return s.apply(t, d.Input)
+	case "import":
+		return s.decide(s.imports(t, d))
 	case "expire":
 		return s.decide(&exchange.Expire{})
+	case "snapshot":
+		before := s.state
+		s.state = decoded(t, encoded(t, before.Freeze()))
+		return exchange.Difference(before, s.state, equalPlaces)
 	case "terms", "eligible", "due", "history":
 		return s.queryTerms(t, d)
 	}
@@ -122,8 +131,12 @@ func (s *script) history(ref string) string {
 	return b.String()
 }
 
-// imported reads the input of an import: the refs are those in the envelopes.
-func (s *script) imported(t *testing.T, d *datadriven.TestData) (all []exchange.Imported) {
+// imports reads the input of an import: the refs are those in the envelopes.
+func (s *script) imports(t *testing.T, d *datadriven.TestData) *exchange.Import {
+	who := d.CmdArgs[0].Key
+	key := "key-" + who
+	d.MaybeScanArgs(t, "key", &key)
+	c := &exchange.Import{Caller: exchange.Caller{Executor: who, KeyHash: key}}
 	for line := range strings.Lines(d.Input) {
 		var docs []json.RawMessage
 		var envelope struct {
@@ -136,9 +149,9 @@ func (s *script) imported(t *testing.T, d *datadriven.TestData) (all []exchange.
 		if refusal != nil {
 			t.Fatalf("%s: %v", d.Pos, refusal)
 		}
-		all = append(all, one)
+		c.Threads = append(c.Threads, one)
 	}
-	return all
+	return c
 }
 
 func printTerms(t exchange.Terms) string {
@@ -204,9 +217,18 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 	key := "key-" + who
 	d.MaybeScanArgs(t, "key", &key)
 	caller := exchange.Caller{Executor: who, KeyHash: key}
+	var once exchange.Once
+	if name := ""; d.HasArg("once") {
+		d.ScanArgs(t, "once", &name)
+		path := who
+		if d.Cmd == "patch" {
+			path = d.CmdArgs[1].Key
+		}
+		once = exchange.NewOnce(name, d.Cmd, path, []byte(d.Input+fmt.Sprint(d.HasArg("caps"))))
+	}
 	switch d.Cmd {
 	case "register":
-		c := &exchange.Register{ID: who, KeyHash: key}
+		c := &exchange.Register{Once: once, ID: who, KeyHash: key}
 		for _, arg := range d.CmdArgs[1:] {
 			switch arg.Key {
 			case "name":
@@ -217,7 +239,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		}
 		return c
 	case "create":
-		c := &exchange.Create{Caller: caller, Suffixes: []string{"XY1Z"}}
+		c := &exchange.Create{Caller: caller, Once: once, Suffixes: []string{"XY1Z"}}
 		if i := slices.IndexFunc(d.CmdArgs, func(a datadriven.CmdArg) bool { return a.Key == "suffixes" }); i > 0 {
 			c.Suffixes = d.CmdArgs[i].Vals
 		}
@@ -230,15 +252,13 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		c.Intent, c.Context, c.Priority, c.ResponseHint = body.Intent, body.Context, body.Priority, body.ResponseHint
 		c.Request = json.RawMessage(d.Input)
 		return c
-	case "import":
-		return &exchange.Import{Caller: caller, Threads: s.imported(t, d)}
 	case "patch":
 		body := decode[struct {
 			Status  string            `json:"status"`
 			Message string            `json:"message"`
 			Mess    []json.RawMessage `json:"mess"`
 		}](t, d)
-		return &exchange.Update{Caller: caller, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
+		return &exchange.Update{Caller: caller, Once: once, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
 	}
 	of := who
 	d.MaybeScanArgs(t, "of", &of)

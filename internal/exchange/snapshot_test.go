@@ -138,6 +138,9 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"imports":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0}, most),
 		"history":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0}, most, []byte{0, 1}),
 		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
+		"answers":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0}, most, []byte{0, 1}),
+		"sentence":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 1, 2, 1}, make([]byte, 32), []byte{1, 0}, huge),
+		"idle":         slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 0}, most),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -200,6 +203,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"history by nobody known":  slices.Concat(said, []byte{0, 1, 0, x, 2, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
+		b = append(b, 0, 0) // no answers, and nobody idle
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -267,8 +271,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0, 0, 0})
-	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

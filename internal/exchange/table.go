@@ -40,6 +40,7 @@ type table struct {
 	byStatus    map[uint32]ends // by the number of its name
 	terms       sparse
 	deadlines   deadlines
+	answers     answers
 	attachments pages[uint64] // hashes of the keys that events have named
 	scratch     []byte
 }
@@ -156,6 +157,6 @@ func (t *table) add(s slot, hash uint64) uint32 {
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(), attachments: t.attachments.freeze(),
+		terms: t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}
 }

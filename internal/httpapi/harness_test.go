@@ -174,6 +174,12 @@ func (a response) text(tb testing.TB, member string) string {
 	return s
 }
 
+func init() { // as what files are answered that the tests ask for
+	for _, mediaType := range []string{"image/png", "image/jpeg", "image/svg+xml", "application/pdf", "text/html", "audio/mpeg", "multipart/byteranges"} {
+		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
+	}
+}
+
 // contractRoutes finds the operation of a request without chi.
 var contractRoutes = sync.OnceValue(func() routers.Router {
 	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI)

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -30,6 +32,8 @@ type Exchange interface {
 	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
 	Import(ctx context.Context, c engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error)
 	Export(ctx context.Context, c engine.Caller, ref string) (*messeaf.Thread, error)
+	Attachment(ctx context.Context, c engine.Caller, ref, name string) (*engine.Attachment, error)
+	Upload(ctx context.Context, c engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error)
 	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
@@ -63,6 +67,8 @@ type Options struct {
 	Storage      string       // the STORAGE_TYPE, for /health
 	Access       Access
 	Capabilities Catalogue // nil is an empty one
+
+	AttachmentMax int64 // how many bytes an upload may have; 0 is DefaultAttachmentMax
 }
 
 // handlers implements the contract's operations.
@@ -86,6 +92,7 @@ func New(e Exchange, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.AttachmentMax = cmp.Or(o.AttachmentMax, DefaultAttachmentMax)
 	doc, err := contract()
 	if err != nil {
 		panic("httpapi: the embedded contract: " + err.Error())

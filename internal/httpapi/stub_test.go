@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
@@ -66,6 +68,18 @@ func (w willing) Import(ctx context.Context, _ engine.Caller, threads []*messeaf
 func (w willing) Export(ctx context.Context, _ engine.Caller, ref string) (*messeaf.Thread, error) {
 	t, err := messeaf.New(messeaf.View{Envelope: messeaf.Envelope{Ref: ref, Requestor: "agent", Status: "pending", Created: someTime, Updated: someTime, Intent: "Look"}})
 	return t, errors.Join(err, w.do(ctx))
+}
+
+func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {
+	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: strings.NewReader("a photo")}, w.do(ctx)
+}
+
+func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
+	size, err := io.Copy(io.Discard, content)
+	if err != nil {
+		return exchange.Attachment{}, err
+	}
+	return exchange.Attachment{Key: "attachments/exchange=home/" + ref + "/1", Name: name, Type: mediaType, Size: size}, w.do(ctx)
 }
 
 func (w willing) ThreadsSince(ctx context.Context, _ engine.Caller, _ exchange.Filter, _ int64) ([]exchange.Thread, int64, error) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,11 +30,12 @@ type gate struct {
 type operation struct {
 	secured   bool // it takes an API key
 	registers bool // it takes the registration token, where there is one
+	keyed     bool // it takes an Idempotency-Key
 	path      []*openapi3.Parameter
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
-	body      *openapi3.Schema // nil where it takes none
+	body      *openapi3.Schema // nil where it takes none, or somebody's file
 	others    []string         // types besides JSON that the body may have
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
@@ -69,16 +71,16 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			}
 		case openapi3.ParameterInQuery:
 			o.query = append(o.query, ref.Value)
+		case openapi3.ParameterInHeader:
+			o.keyed = o.keyed || ref.Value.Name == idempotencyHeader
 		}
 	}
 	if op.RequestBody != nil {
-		o.body = op.RequestBody.Value.Content.Get(mediaJSON).Schema.Value
-		for media := range op.RequestBody.Value.Content {
-			if media != mediaJSON {
-				o.others = append(o.others, media)
-			}
+		if content := op.RequestBody.Value.Content[mediaJSON]; content != nil { // else its handler reads it
+			o.body = content.Schema.Value
+			o.others = slices.Sorted(maps.Keys(op.RequestBody.Value.Content))
+			o.others = slices.DeleteFunc(o.others, func(media string) bool { return media == mediaJSON })
 		}
-		slices.Sort(o.others)
 	}
 	if op.OperationID == "createRequest" {
 		o.lenient = lenientRequest
@@ -151,6 +153,10 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 	if err := op.checkParameters(r); err != nil {
 		return err
 	}
+	key, err := op.idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	if op.body == nil {
 		return nil
 	}
@@ -163,6 +169,9 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	r.Body = b
+	if key != "" {
+		callOf(r.Context()).once = onceOf(r, key, text)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mess-exchange/mess-exchange/internal/bucket/faultblob"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/media"
 	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
@@ -420,6 +422,44 @@ func TestExportOfOldData(t *testing.T) {
 		t.Logf("%d threads, %d of the format", exported, taken)
 		if taken == 0 || taken == exported {
 			t.Errorf("%d threads, %d of the format: they say little", exported, taken)
+		}
+	})
+}
+
+// Ensure that an export holds the media of a thread: those in its messages where they were sent, those that were
+// uploaded as files beside it; and that another exchange gets and gives them back.
+func TestExportHoldsTheMedia(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, bucket.Store(false))
+		_, c := enroll(t, e, "home", "agent")
+		_, clerk := enroll(t, e, "office", "clerk")
+		ref := post(t, e, c, "Look")
+		answerWith(t, e, c, ref, `{"response":{"content":["See",{"image":"`+photo(1)+`"}]}}`)
+		up, err := e.Upload(t.Context(), c, ref, "front door.png", "image/png", strings.NewReader("a photo"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answerWith(t, e, c, ref, `{"response":{"content":[{"image":{"uri":"`+media.Path("home", ref, path.Base(up.Key))+`"}}]}}`)
+		if len(bucket.Keys("attachments/exchange=home/")) != 2 {
+			t.Fatalf("kept beside the log: %q", bucket.Keys("attachments/"))
+		}
+
+		thread := export(t, e, c, ref)
+		if m := string(thread.View().Messages[1].Mess); m != `[{"response":{"content":["See",{"image":"`+photo(1)+`"}]}}]` {
+			t.Errorf("the photo in a message is %.200s", m)
+		}
+		files := thread.Attachments()
+		if len(files) != 1 || files[0].FileName() != "att-003-image-front_door.png" || string(files[0].Bytes) != "a photo" {
+			t.Errorf("the files are %+v", files)
+		}
+		bringIn(t, e, clerk, thread)
+		again := export(t, e, clerk, ref)
+		if !reflect.DeepEqual(again.Attachments(), files) || v1(t, again) != v1(t, thread) {
+			t.Error("another exchange has another thread")
+		}
+		if a, err := e.Attachment(t.Context(), clerk, ref, path.Base(bucket.Keys("attachments/exchange=office/")[0])); err != nil || a.Type != "image/png" {
+			t.Errorf("there its file is %+v, %v", a, err)
 		}
 	})
 }

@@ -157,7 +157,8 @@ func (t threadAnswer) pieces() [][]byte {
 		}
 		text = append(text, '}')
 	}
-	return append(pieces, append(text, "]}}\n"...))
+	text = strconv.AppendInt(append(text, `],"seq":`...), t.Seq, 10)
+	return append(pieces, append(text, "}}\n"...))
 }
 
 func appendThreads(dst []byte, threads []exchange.Thread) []byte {

@@ -174,6 +174,10 @@ func (a response) text(tb testing.TB, member string) string {
 	return s
 }
 
+func init() {
+	openapi3filter.RegisterBodyDecoder(streamType, openapi3filter.PlainBodyDecoder)
+}
+
 // contractRoutes finds the operation of a request without chi.
 var contractRoutes = sync.OnceValue(func() routers.Router {
 	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI)

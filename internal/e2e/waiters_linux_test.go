@@ -30,14 +30,13 @@ var (
 // TestWaiters: thousands listen to one server, or wait for a thread of it to change. All of them hear of it, nobody
 // hears of what is not theirs, and all are let go when the server stops. What they cost is printed.
 func TestWaiters(t *testing.T) {
-	n := *waitersCount
-	raiseFiles(t, uint64(n)+1000)
-	place := folder(t)
-	s := start(t, place.settings...)
-	agent := at(s, "home").register(t, "agent")
-	refs := createMany(t, agent, n)
-	t.Run("streams", func(t *testing.T) { manyStreams(t, s, agent, refs[0]) })
-	t.Run("reads", func(t *testing.T) { manyReads(t, s, agent, refs) })
+	raiseFiles(t, uint64(*waitersCount)+1000)
+	for name, run := range map[string]func(t *testing.T, s *server, agent client){"streams": manyStreams, "reads": manyReads} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, folder(t).settings...)
+			run(t, s, at(s, "home").register(t, "agent"))
+		})
+	}
 }
 
 // raiseFiles lets this process, and the server that it starts, have that many files open.
@@ -193,8 +192,8 @@ func idle(t *testing.T, s *server, before usage, n int) {
 		n, after.memory>>20, (after.memory-before.memory)>>20, float64(after.memory-before.memory)/float64(n)/1024, after.cpu-waiting.cpu, *waitersIdle)
 }
 
-func manyStreams(t *testing.T, s *server, agent client, ref string) {
-	n := *waitersCount
+func manyStreams(t *testing.T, s *server, agent client) {
+	n, ref := *waitersCount, agent.create(t, intent("hear of it"))
 	before := use(t, s)
 	waiters := ask(t, s, agent.key, slices.Repeat([]string{"/events"}, n))
 	all(t, waiters, "the beginning of a stream", func(_ int, w *waiter) error { return w.until("id: ") })
@@ -216,13 +215,28 @@ func manyStreams(t *testing.T, s *server, agent client, ref string) {
 		last := <-heard
 		t.Logf("an event: its change was answered after %v, the last of %d had it after %v; %v of processor time", answered.Round(time.Millisecond), n, last.Round(time.Millisecond), use(t, s).cpu-busy.cpu)
 	}
-	for _, w := range waiters {
-		w.Close()
+	go func() { _ = s.process.Signal(syscall.SIGTERM) }()
+	took := all(t, waiters, "the end of a stream", func(_ int, w *waiter) error {
+		if err := w.until("\x00"); !errors.Is(err, io.EOF) { // which is never there
+			return err
+		}
+		return nil
+	})
+	t.Logf("SIGTERM: the last stream ended after %v", took.Round(time.Millisecond))
+	left(t, s)
+}
+
+// left makes sure that the program ends in order.
+func left(t *testing.T, s *server) {
+	t.Helper()
+	<-s.exited
+	if s.state.ExitCode() != 0 {
+		t.Errorf("exit code %d", s.state.ExitCode())
 	}
 }
 
-func manyReads(t *testing.T, s *server, agent client, refs []string) {
-	n := *waitersCount
+func manyReads(t *testing.T, s *server, agent client) {
+	n, refs := *waitersCount, createMany(t, agent, *waitersCount)
 	seqs := make([]int64, n)
 	seqOf := func(ref string) int64 {
 		a := agent.want(t, http.StatusOK, "GET", "/requests/"+ref, nil)
@@ -273,11 +287,8 @@ func manyReads(t *testing.T, s *server, agent client, refs []string) {
 			t.Fatalf("at the end: %v", err)
 		}
 	}
-	<-s.exited
-	t.Logf("SIGTERM: %d were answered and the program was gone after %v", n-1, time.Since(begun).Round(time.Millisecond))
-	if s.state.ExitCode() != 0 {
-		t.Errorf("exit code %d", s.state.ExitCode())
-	}
+	t.Logf("SIGTERM: %d were answered after %v", n-1, time.Since(begun).Round(time.Millisecond))
+	left(t, s)
 }
 
 // errUnchanged: the read was answered without a change, and the connection closed: the server stops.

@@ -25,7 +25,9 @@
 //   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key
 //     that is known still opens. What is remembered of addresses is bounded.
 //   - The registration token is kept as a hash, compared in constant time, and never logged.
-//   - No request keeps a connection for longer than the limits of limits.go allow.
+//   - No request keeps a connection for longer than the limits of limits.go allow, but for streams (events.go), which
+//     have no end while their client takes what is sent, and reads that wait for a change (wait.go). Neither holds
+//     anything while it waits that others may need.
 //
 // # Measured choices
 //

@@ -19,34 +19,35 @@ import (
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -61,6 +62,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -979,6 +982,9 @@ type Exchange = string
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -987,6 +993,9 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -999,6 +1008,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -1046,6 +1058,14 @@ type ListEventsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
 	// Status Only threads with this status.
@@ -1053,6 +1073,16 @@ type ListRequestsParams struct {
 
 	// Limit At most that many; without it, all.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetRequestParams defines parameters for GetRequest.
@@ -1064,6 +1094,16 @@ type GetRequestParams struct {
 	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
 	// only.
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
@@ -2993,10 +3033,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterExecutor Register an executor and get its API key
 	//
@@ -3005,10 +3048,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests List requests
 	//
@@ -3028,7 +3074,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRequest Post a request
 	//
@@ -3041,7 +3087,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRequest Read a request and all its messages, now or when it changes
 	//
@@ -3062,7 +3108,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequest Claim a request, report on it, answer it
 	//
@@ -3075,7 +3121,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the server up?
 	//
@@ -3269,11 +3315,14 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3291,11 +3340,14 @@ func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExc
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, body)
+func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3334,8 +3386,8 @@ func (c *Client) ListRequests(ctx context.Context, exchangeID Exchange, params *
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3357,8 +3409,8 @@ func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequest(c.Server, exchangeID, body)
+func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3398,8 +3450,8 @@ func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, p
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, contentType, body)
+func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3421,8 +3473,8 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, body)
+func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3855,18 +3907,18 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 }
 
 // NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
-func NewRegisterExecutorRequest(server string, exchangeID NewExchange, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
+func NewRegisterExecutorRequest(server string, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewRegisterExecutorRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewRegisterExecutorRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewRegisterExecutorRequestWithBody constructs an http.Request for the RegisterExecutor method, with any body, and a specified content type
-func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3897,6 +3949,21 @@ func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, c
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3975,18 +4042,18 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 }
 
 // NewCreateRequestRequest calls the generic CreateRequest builder with application/json body
-func NewCreateRequestRequest(server string, exchangeID Exchange, body CreateRequestJSONRequestBody) (*http.Request, error) {
+func NewCreateRequestRequest(server string, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateRequestRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewCreateRequestRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewCreateRequestRequestWithBody constructs an http.Request for the CreateRequest method, with any body, and a specified content type
-func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4017,6 +4084,21 @@ func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, content
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4102,18 +4184,18 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 }
 
 // NewUpdateRequestRequest calls the generic UpdateRequest builder with application/json body
-func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody) (*http.Request, error) {
+func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, "application/json", bodyReader)
+	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, params, "application/json", bodyReader)
 }
 
 // NewUpdateRequestRequestWithBody constructs an http.Request for the UpdateRequest method, with any body, and a specified content type
-func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4151,6 +4233,21 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4359,10 +4456,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// RegisterExecutorWithResponse Register an executor and get its API key
 	//
@@ -4371,10 +4471,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// ListRequestsWithResponse List requests
 	//
@@ -4396,7 +4499,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// CreateRequestWithResponse Post a request
 	//
@@ -4409,7 +4512,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// GetRequestWithResponse Read a request and all its messages, now or when it changes
 	//
@@ -4432,7 +4535,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// UpdateRequestWithResponse Claim a request, report on it, answer it
 	//
@@ -4445,7 +4548,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// GetHealthWithResponse Is the server up?
 	//
@@ -5196,6 +5299,8 @@ type RegisterExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5241,6 +5346,11 @@ func (r RegisterExecutorResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r RegisterExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RegisterExecutorResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5411,6 +5521,8 @@ type CreateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5456,6 +5568,11 @@ func (r CreateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5637,6 +5754,8 @@ type UpdateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5692,6 +5811,11 @@ func (r UpdateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r UpdateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r UpdateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -6002,11 +6126,14 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6020,11 +6147,14 @@ func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.C
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutor(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutor(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6057,8 +6187,8 @@ func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, exch
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6076,8 +6206,8 @@ func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequest(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequest(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6111,8 +6241,8 @@ func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchan
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6130,8 +6260,8 @@ func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6895,6 +7025,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7097,6 +7234,13 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
@@ -7321,6 +7465,13 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany

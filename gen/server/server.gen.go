@@ -19,34 +19,35 @@ import (
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -61,6 +62,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -576,6 +579,9 @@ type Exchange = string
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -584,6 +590,9 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -596,6 +605,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -643,6 +655,14 @@ type ListEventsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
 	// Status Only threads with this status.
@@ -650,6 +670,16 @@ type ListRequestsParams struct {
 
 	// Limit At most that many; without it, all.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetRequestParams defines parameters for GetRequest.
@@ -661,6 +691,16 @@ type GetRequestParams struct {
 	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
 	// only.
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // Getter for additional properties for Profile. Returns the specified
@@ -808,19 +848,19 @@ type ServerInterface interface {
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
-	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange)
+	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams)
 	// ListRequests List requests
 	// (GET /api/v1/exchanges/{exchange_id}/requests)
 	ListRequests(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListRequestsParams)
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
-	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
+	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams)
 	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
 	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams)
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
+	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -877,7 +917,7 @@ func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchang
 
 // RegisterExecutor Register an executor and get its API key
 // (POST /api/v1/exchanges/{exchange_id}/register)
-func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -889,7 +929,7 @@ func (_ Unimplemented) ListRequests(w http.ResponseWriter, r *http.Request, exch
 
 // CreateRequest Post a request
 // (POST /api/v1/exchanges/{exchange_id}/requests)
-func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -901,7 +941,7 @@ func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchan
 
 // UpdateRequest Claim a request, report on it, answer it
 // (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1251,8 +1291,32 @@ func (siw *ServerInterfaceWrapper) RegisterExecutor(w http.ResponseWriter, r *ht
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RegisterExecutorParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey RegistrationIdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RegisterExecutor(w, r, exchangeID)
+		siw.Handler.RegisterExecutor(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1332,8 +1396,32 @@ func (siw *ServerInterfaceWrapper) CreateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateRequest(w, r, exchangeID)
+		siw.Handler.CreateRequest(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1431,8 +1519,32 @@ func (siw *ServerInterfaceWrapper) UpdateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateRequest(w, r, exchangeID, ref)
+		siw.Handler.UpdateRequest(w, r, exchangeID, ref, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1636,6 +1748,8 @@ type ConflictJSONResponse Error
 type ForbiddenJSONResponse Error
 
 type InternalErrorJSONResponse Error
+
+type KeyReusedJSONResponse Error
 
 type NotFoundJSONResponse Error
 
@@ -2543,6 +2657,7 @@ func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 
 type RegisterExecutorRequestObject struct {
 	ExchangeID NewExchange `json:"exchange_id"`
+	Params     RegisterExecutorParams
 	Body       io.Reader
 }
 
@@ -2644,6 +2759,20 @@ func (response RegisterExecutor415JSONResponse) VisitRegisterExecutorResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterExecutor422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response RegisterExecutor422JSONResponse) VisitRegisterExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2811,6 +2940,7 @@ func (response ListRequests503JSONResponse) VisitListRequestsResponse(w http.Res
 
 type CreateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
+	Params     CreateRequestParams
 	Body       io.Reader
 }
 
@@ -2912,6 +3042,20 @@ func (response CreateRequest415JSONResponse) VisitCreateRequestResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response CreateRequest422JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3095,6 +3239,7 @@ func (response GetRequest503JSONResponse) VisitGetRequestResponse(w http.Respons
 type UpdateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
+	Params     UpdateRequestParams
 	Body       io.Reader
 }
 
@@ -3224,6 +3369,20 @@ func (response UpdateRequest415JSONResponse) VisitUpdateRequestResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response UpdateRequest422JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3639,10 +3798,11 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 }
 
 // RegisterExecutor operation middleware
-func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	var request RegisterExecutorRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3694,10 +3854,11 @@ func (sh *strictHandler) ListRequests(w http.ResponseWriter, r *http.Request, ex
 }
 
 // CreateRequest operation middleware
-func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	var request CreateRequestRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3750,11 +3911,12 @@ func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exch
 }
 
 // UpdateRequest operation middleware
-func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
 	var request UpdateRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
+	request.Params = params
 
 	request.Body = r.Body
 

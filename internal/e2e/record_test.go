@@ -58,6 +58,11 @@ func newRecord() *record {
 // now is the time of the record: of one monotonic clock, the same for all clients.
 func (r *record) now() int64 { return time.Since(r.begun).Nanoseconds() }
 
+// mayExpire notes that a thread may expire from a moment on.
+func (r *record) mayExpire(o object, from int64) {
+	r.add(o, -1, from, deed{kind: "expire"}, happened{unknown: true})
+}
+
 // know makes an object one that may be listed, before the first call that could make it.
 func (r *record) know(o object) {
 	r.mu.Lock()
@@ -244,6 +249,18 @@ func TestModel(t *testing.T) {
 		return porcupine.Operation{Input: deed{kind: kind}, Call: call, Return: end,
 			Output: happened{there: status != "", now: threadState{requestor: "ann", status: status, holder: holder}}}
 	}
+	timed, invalid := created, created
+	timed.Input = deed{kind: "create", who: "ann", timed: true}
+	invalid.Input, invalid.Output = timed.Input, happened{status: 400, code: "invalid"}
+	expires := func(from int64) porcupine.Operation {
+		return porcupine.Operation{Input: deed{kind: "expire"}, Call: from, Return: forever, Output: happened{unknown: true}}
+	}
+	late := func(op porcupine.Operation) porcupine.Operation {
+		in := op.Input.(deed)
+		in.late = true
+		op.Input = in
+		return op
+	}
 	for _, c := range []struct {
 		name string
 		ok   bool
@@ -262,6 +279,17 @@ func TestModel(t *testing.T) {
 		{"missing from a list", false, []porcupine.Operation{created, seen("listed", "", "", 2, 3)}},
 		{"missing from a list beside its creation", true, []porcupine.Operation{answered("create", "ann", "", 0, 5, "", 201), seen("listed", "", "", 2, 3)}},
 		{"listed with an old status", false, []porcupine.Operation{created, claimed("bob", 2, 3), seen("listed", "pending", "", 4, 5)}},
+		{"expired, after its time", true, []porcupine.Operation{timed, expires(2), seen("read", "pending", "", 3, 4), seen("read", "expired", "", 5, 6)}},
+		{"expired, before its time", false, []porcupine.Operation{timed, expires(5), seen("read", "expired", "", 3, 4)}},
+		{"expired and pending again", false, []porcupine.Operation{timed, expires(2), seen("read", "expired", "", 3, 4), seen("read", "pending", "", 5, 6)}},
+		{"expired while it is held", false, []porcupine.Operation{timed, expires(2), claimed("bob", 3, 4), seen("read", "expired", "bob", 5, 6)}},
+		{"expired without a needed_by", false, []porcupine.Operation{created, expires(2), seen("read", "expired", "", 3, 4)}},
+		{"a claim beside the expiry", true, []porcupine.Operation{timed, expires(2), claimed("bob", 3, 4), seen("read", "claimed", "bob", 5, 6)}},
+		{"a claim of what has expired", false, []porcupine.Operation{timed, expires(2), seen("read", "expired", "", 3, 4), claimed("bob", 5, 6)}},
+		{"a claim that came too late", false, []porcupine.Operation{timed, expires(2), late(claimed("bob", 5, 6))}},
+		{"a refusal that came too late", true, []porcupine.Operation{timed, expires(2), late(refused("bob", "thread_closed", 5, 6)), seen("read", "expired", "", 7, 8)}},
+		{"too late for its creation", true, []porcupine.Operation{invalid, seen("listed", "", "", 2, 3)}},
+		{"too late for its creation, and there", false, []porcupine.Operation{invalid, seen("listed", "pending", "", 2, 3)}},
 		{"listed, then missing", false, []porcupine.Operation{perhaps(created), seen("listed", "pending", "", 2, 3), seen("listed", "", "", 4, 5)}},
 	} {
 		if got := porcupine.CheckOperations(threadModel, c.ops); got != c.ok {

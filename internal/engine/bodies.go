@@ -155,10 +155,14 @@ func (e *Engine) acquire(ctx, soon context.Context, size int64) error {
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
 // the head: where a message stands is known from having applied it.
 func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
-	e := x.engine
-	soon, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	if err := e.makeRoom(ctx, soon, eventlog.Size(cold)); err != nil {
+	e, size := x.engine, eventlog.Size(cold)
+	soon := ctx
+	if e.store.Shared() || size > freeReading { // else there is nothing to wait for that heeds it
+		var cancel context.CancelFunc
+		soon, cancel = context.WithTimeout(ctx, answerTime)
+		defer cancel()
+	}
+	if err := e.makeRoom(ctx, soon, size); err != nil {
 		return nil, err
 	}
 	events, err := x.log.Fetch(soon, cold)

@@ -65,6 +65,36 @@ var commands = []command{
 		adds: true,
 	},
 	{
+		name: "create with a key", exchange: "home", event: exchange.ThreadCreated, payload: `"intent":"wanted"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Create(ctx, s.agent, keyedRequest("wanted", "k"))
+		},
+	},
+	{
+		name: "say with a key", exchange: "home", event: exchange.MessageAdded, payload: `"note":"wanted"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			cmd := keyed(s.open, "", "k")
+			cmd.Mess = []json.RawMessage{[]byte(`{"note":"wanted"}`)}
+			return e.Update(ctx, s.agent, cmd)
+		},
+	},
+	{
+		name: "nothing with a key", exchange: "home", event: exchange.NoteAnswered, payload: `"thread_status":"in_progress"`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.phone, keyed(s.held, exchange.StatusInProgress, "k"))
+		},
+	},
+	{
+		name: "register with a key", exchange: "home", event: exchange.ExecutorRegistered, payload: `"display_name":"newcomer"`,
+		run: func(ctx context.Context, e *Engine, _ stage) error {
+			_, err := e.Register(ctx, "home", Registration{
+				ExecutorID: "newcomer", Settings: settingOf("newcomer"), Once: exchange.NewOnce("k", "POST", "/register", nil),
+			})
+			return err
+		},
+		adds: true, // another key each time
+	},
+	{
 		name: "claim", exchange: "home", event: exchange.StatusChanged, payload: `"old_status":"pending","new_status":"claimed"`,
 		run: func(ctx context.Context, e *Engine, s stage) error {
 			return e.Update(ctx, s.phone, &exchange.Update{Ref: s.open, Status: exchange.StatusClaimed})
@@ -120,9 +150,10 @@ func settingOf(word string) map[string]json.RawMessage {
 
 // profiles are the private settings that stand in the bucket once a command is acknowledged.
 var profiles = map[string][2]string{
-	"open":     {"executors/exchange=office/first.json", "of first"},
-	"register": {"executors/exchange=home/newcomer.json", "of newcomer"},
-	"profile":  {"executors/exchange=home/phone.json", "of renamed"},
+	"open":                {"executors/exchange=office/first.json", "of first"},
+	"register":            {"executors/exchange=home/newcomer.json", "of newcomer"},
+	"register with a key": {"executors/exchange=home/newcomer.json", "of newcomer"},
+	"profile":             {"executors/exchange=home/phone.json", "of renamed"},
 }
 
 var faults = []struct {

@@ -30,7 +30,7 @@ type feed struct {
 	head    int64       // seq of the last event
 	events  []*LogEvent // only ever appended to or cut at the front: readers hold parts of it
 	size    int         // bytes of events
-	keys    int         // how often a key has ceased to open the exchange
+	keys    int         // how often a key may have ceased to open the exchange
 	news    chan struct{}
 	err     error // why an event could not be shown
 }
@@ -131,7 +131,7 @@ func (f *feed) after(seq int64) (glimpse, error) {
 	return glimpse{events: f.events[i:len(f.events):len(f.events)], seq: max(seq, f.head), whole: seq >= f.from, news: f.news}, f.err
 }
 
-// keyChanges counts up whenever a key of the exchange ceases to open it.
+// keyChanges counts up whenever a key of the exchange may have ceased to open it.
 func (f *feed) keyChanges() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -111,13 +111,12 @@ func (f EventFilter) selects(events []*LogEvent) []*LogEvent {
 	return taken
 }
 
-// changesKey reports whether an event makes a key of its executor open nothing any more.
+// changesKey reports whether a key of the executor who caused the event may open nothing any more. Whoever is told
+// looks for himself.
 func changesKey(ev eventlog.Event) bool {
 	switch ev.Type {
-	case exchange.ExecutorRemoved:
+	case exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.ExecutorRemoved:
 		return true
-	case exchange.ExecutorUpdated:
-		return strings.Contains(string(ev.Payload), "api_key_hash")
 	}
 	return false
 }

@@ -50,7 +50,7 @@ func (w *waits) remove(ref string, one *wait) {
 }
 
 // wake wakes those whom the events of a commit concern: those who wait for one of their threads, and those
-// whose key has ceased to open the exchange. Notes concern nobody.
+// whose key may have ceased to open the exchange. Notes concern nobody.
 func (w *waits) wake(events []eventlog.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

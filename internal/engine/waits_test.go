@@ -75,9 +75,9 @@ func TestWakeWhomItConcerns(t *testing.T) {
 	}{
 		{eventlog.Event{Type: exchange.MessageAdded, Thread: "a"}, "ax ay "},
 		{eventlog.Event{Type: "note_answered", Thread: "a"}, ""},
-		{eventlog.Event{Type: exchange.ExecutorUpdated, Actor: "x", Payload: []byte(`{"display_name":"X"}`)}, ""},
 		{eventlog.Event{Type: exchange.ExecutorUpdated, Actor: "x", Payload: []byte(`{"api_key_hash":"h"}`)}, "ax bx "},
 		{eventlog.Event{Type: exchange.ExecutorRemoved, Actor: "y", Payload: []byte(`{}`)}, "ay by "},
+		{eventlog.Event{Type: exchange.ExecutorRegistered, Actor: "y", Payload: []byte(`{}`)}, "ay by "}, // again, with another key
 		{eventlog.Event{Type: exchange.ThreadCreated, Thread: "c"}, ""},
 	} {
 		w.wake([]eventlog.Event{c.ev, c.ev})

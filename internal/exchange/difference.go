@@ -19,6 +19,8 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentLists(a, b) },
 		func() string { return differentDue(a, b) },
 		func() string { return differentActors(a, b) },
+		func() string { return differentAnswers(a, b) },
+		func() string { return differentIdle(a, b) },
 	} {
 		if d := differ(); d != "" {
 			return d

@@ -7,7 +7,7 @@ import (
 
 // Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
 // version only, so it is to be raised with every change of either.
-const Version = "2"
+const Version = "3"
 
 // The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
 // ones; a text is its length and its bytes.
@@ -27,6 +27,7 @@ const Version = "2"
 //	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
 //	          and texts of what it requires, number and texts of what it depends on, text whom it is reserved
 //	          for, text the status before and, where the flags say so, when it is needed by and not before
+//	          as answersencode.go says: answers, and who has done nothing yet
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -71,6 +72,8 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.names(&f.table.names)
 	e.executors(&f.register)
 	e.threads(f.table)
+	e.answers(f.table)
+	e.idle(&f.register)
 	e.flush(0)
 	return e.err
 }

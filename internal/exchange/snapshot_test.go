@@ -136,6 +136,9 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0}, most),
 		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1}, most),
 		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
+		"answers":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0}, most, []byte{0, 1}),
+		"sentence":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 1, 2, 1}, make([]byte, 32), []byte{1, 0}, huge),
+		"idle":         slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 0}, most),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -184,6 +187,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"terms without any":        alone([]byte{1, 1, 0, 0, 0, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
+		b = append(b, 0, 0) // no answers, and nobody idle
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -251,7 +255,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

@@ -44,6 +44,7 @@ type table struct {
 	byStatus  map[uint32]ends // by the number of its name
 	terms     sparse
 	deadlines deadlines
+	answers   answers
 	scratch   []byte
 }
 
@@ -177,6 +178,6 @@ func (t *table) said(number uint32) []At {
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(),
+		terms: t.terms.freeze(), answers: t.answers.freeze(),
 	}
 }

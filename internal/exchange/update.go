@@ -11,12 +11,13 @@ import (
 // Update is a PATCH of a thread.
 type Update struct {
 	Caller
+	Once
 	Ref     string
 	Status  string            // "" for none; any accepted spelling
 	Message string            // a note for the status block
 	Mess    []json.RawMessage // blocks of a message; nil for none
 
-	Result struct{ Ref, Status string }
+	Result Result
 }
 
 type statusChanged struct {
@@ -32,10 +33,14 @@ type statusChanged struct {
 // Decide implements Command. All events of a PATCH are one commit, the changes of the status before
 // the message. Result.Status is the thread's status after it. A thread that is due expires first.
 func (c *Update) Decide(s *State, now time.Time) ([]Draft, *Error) {
-	c.Result.Ref, c.Result.Status = "", ""
+	c.Result = Result{}
 	if refusal := s.admit(c.Caller); refusal != nil {
 		return nil, refusal
 	}
+	return s.once(c.Once, c.Executor, now, &c.Result, statusOK, func() ([]Draft, *Error) { return c.decide(s, now) })
+}
+
+func (c *Update) decide(s *State, now time.Time) ([]Draft, *Error) {
 	status := canonical(c.Status)
 	if status != "" && setterOf(status) == unknownStatus {
 		return nil, refuse(CodeInvalid, "status: must be one of %s", settable())
@@ -123,7 +128,7 @@ func (c *Update) events(x *situation, steps []step, status string, blocks spoken
 		}
 		all = append(all, d)
 	}
-	c.Result.Ref, c.Result.Status = c.Ref, x.thread.Status
+	c.Result = Result{c.Ref, x.thread.Status}
 	if len(steps) > 0 {
 		c.Result.Status = steps[len(steps)-1].to
 	}

@@ -41,6 +41,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeTooEarly:          {status: http.StatusConflict},
 	exchange.CodeDependencyOpen:    {status: http.StatusConflict},
 	exchange.CodeUnconfirmed:       {status: http.StatusConflict},
+	exchange.CodeKeyReused:         {status: http.StatusUnprocessableEntity},
 	exchange.CodeTooLarge:          {status: http.StatusRequestEntityTooLarge},
 	exchange.CodeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType},
 	exchange.CodeRateLimited:       {status: http.StatusTooManyRequests}, // errTooMany says when to come again

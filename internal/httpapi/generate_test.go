@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // generator makes requests from the contract: mostly as it says, with something wrong now and then.
@@ -73,6 +75,9 @@ func (g *generator) sample() sample {
 	case !g.one(20):
 		s.header.Set("Authorization", "Bearer "+g.keys[min(g.IntN(3), len(g.keys)-1)])
 	}
+	if op.keyed || g.one(20) {
+		g.idempotencyKey(s.header)
+	}
 	if op.route.Operation.OperationID == "listEvents" {
 		s.header.Set("Accept", "application/json") // a stream would not end
 	}
@@ -90,6 +95,20 @@ func (g *generator) sample() sample {
 	}
 	s.strict = g.strict
 	return s
+}
+
+// idempotencyKey adds one, often one that was used before, now and then one that is none.
+func (g *generator) idempotencyKey(h http.Header) {
+	switch {
+	case g.one(2):
+	case g.one(20):
+		h.Set(idempotencyHeader, pick(g, "é", "a\x7f", strings.Repeat("k", exchange.MaxKey+1), "a\tb", "a\x00", "short"))
+	case g.one(40): // the stock middleware looks at the first, or takes it for none
+		h[idempotencyHeader] = pick(g, []string{"one", "two"}, []string{""})
+		g.strict = true
+	default:
+		h.Set(idempotencyHeader, fmt.Sprintf(pick(g, "key %d, of a request", "{%d}%%2e \\ \"%[1]d\";a=b ~~~~", "%022d"), g.IntN(40)))
+	}
 }
 
 func (g *generator) media() string {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -26,6 +27,7 @@ type call struct {
 	id     string
 	logger *slog.Logger
 	caller engine.Caller
+	once   exchange.Once
 	answer answer
 	route  *chi.Context // nil before and after routing
 

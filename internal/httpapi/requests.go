@@ -36,6 +36,7 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
 	b := r.Body.(*body)
 	cmd := &exchange.Create{
+		Once:         callOf(ctx).once,
 		Intent:       b.text("intent"),
 		Context:      compactOrNil(b.get("context").raw),
 		Priority:     b.text("priority"),
@@ -63,7 +64,7 @@ func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObj
 // UpdateRequest implements PATCH …/requests/{ref}.
 func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequestObject) (server.UpdateRequestResponseObject, error) {
 	b := r.Body.(*body)
-	cmd := &exchange.Update{Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
+	cmd := &exchange.Update{Once: callOf(ctx).once, Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
 	for _, block := range b.get("mess").items {
 		cmd.Mess = append(cmd.Mess, compact(block))
 	}

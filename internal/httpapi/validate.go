@@ -29,6 +29,7 @@ type gate struct {
 type operation struct {
 	secured   bool // it takes an API key
 	registers bool // it takes the registration token, where there is one
+	keyed     bool // it takes an Idempotency-Key
 	path      []*openapi3.Parameter
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
@@ -68,6 +69,8 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			}
 		case openapi3.ParameterInQuery:
 			o.query = append(o.query, ref.Value)
+		case openapi3.ParameterInHeader:
+			o.keyed = o.keyed || ref.Value.Name == idempotencyHeader
 		}
 	}
 	if op.RequestBody != nil {
@@ -140,6 +143,10 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 	if err := op.checkParameters(r); err != nil {
 		return err
 	}
+	key, err := op.idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	if op.body == nil {
 		return nil
 	}
@@ -148,6 +155,9 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	r.Body = b
+	if key != "" {
+		callOf(r.Context()).once = onceOf(r, key, text)
+	}
 	return nil
 }
 

@@ -42,6 +42,7 @@ const (
 	ErrorCodeReserved             ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
 	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
 	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
 	ErrorCodeTimeout              ErrorCode = "timeout"
 	ErrorCodeTooEarly             ErrorCode = "too_early"
@@ -101,6 +102,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeThreadClosed:
 		return true
+	case ErrorCodeThreadExists:
+		return true
 	case ErrorCodeThreadNotFound:
 		return true
 	case ErrorCodeTimeout:
@@ -116,6 +119,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -410,6 +449,27 @@ type ExecutorRemoved struct {
 	Removed    bool   `json:"removed"`
 }
 
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
+
 // Health defines model for Health.
 type Health struct {
 	Mode    HealthMode    `json:"mode"`
@@ -429,6 +489,15 @@ type HealthService string
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
 
 // MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
 // is kept beside the log.
@@ -527,6 +596,23 @@ type ThreadDetail struct {
 	Thread Thread `json:"thread"`
 }
 
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
 // ThreadList defines model for ThreadList.
 type ThreadList struct {
 	Threads []ThreadSummary `json:"threads"`
@@ -589,6 +675,9 @@ type UploadedFile struct {
 	// URI Where it can be read once a message names it; without a host.
 	URI string `json:"uri"`
 }
+
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
 
 // Exchange defines model for Exchange.
 type Exchange = string
@@ -654,6 +743,13 @@ type UnsupportedMedia = Error
 type ListCapabilitiesParams struct {
 	// Tag Only capabilities with this tag.
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
 // RegisterExecutorParams defines parameters for RegisterExecutor.
@@ -825,6 +921,100 @@ func (a Profile) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
@@ -845,6 +1035,12 @@ type ServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams)
@@ -911,6 +1107,18 @@ func (_ Unimplemented) UpdateExecutor(w http.ResponseWriter, r *http.Request, ex
 // RotateKey Replace your own API key
 // (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportThread Export a thread as MESSE-AF files
+// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+func (_ Unimplemented) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+// (POST /api/v1/exchanges/{exchange_id}/import)
+func (_ Unimplemented) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1176,6 +1384,83 @@ func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RotateKey(w, r, exchangeID, executorID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportThread operation middleware
+func (siw *ServerInterfaceWrapper) ExportThread(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportThreadParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportThread(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportThreads operation middleware
+func (siw *ServerInterfaceWrapper) ImportThreads(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportThreads(w, r, exchangeID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1703,6 +1988,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/key", wrapper.RotateKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/export/{ref}", wrapper.ExportThread)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/import", wrapper.ImportThreads)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/register", wrapper.RegisterExecutor)
@@ -2467,6 +2758,343 @@ func (response RotateKey500JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 type RotateKey503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThreadRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     ExportThreadParams
+}
+
+type ExportThreadResponseObject interface {
+	VisitExportThreadResponse(w http.ResponseWriter) error
+}
+
+type ExportThread200JSONResponse Exported
+
+func (response ExportThread200JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread200ApplicationYamlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationYamlResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/yaml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread200ApplicationZipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationZipResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ExportThread400JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportThread401JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportThread403JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ExportThread404JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ExportThread429JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportThread500JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportThread503JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreadsRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Body       io.Reader
+}
+
+type ImportThreadsResponseObject interface {
+	VisitImportThreadsResponse(w http.ResponseWriter) error
+}
+
+type ImportThreads201JSONResponse Imported
+
+func (response ImportThreads201JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ImportThreads400JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ImportThreads401JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportThreads403JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response ImportThreads408JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ImportThreads409JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response ImportThreads413JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response ImportThreads415JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ImportThreads429JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ImportThreads500JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportThreads503JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3733,6 +4361,12 @@ type StrictServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(ctx context.Context, request ExportThreadRequestObject) (ExportThreadResponseObject, error)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(ctx context.Context, request ImportThreadsRequestObject) (ImportThreadsResponseObject, error)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(ctx context.Context, request RegisterExecutorRequestObject) (RegisterExecutorResponseObject, error)
@@ -3957,6 +4591,62 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RotateKeyResponseObject); ok {
 		if err := validResponse.VisitRotateKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportThread operation middleware
+func (sh *strictHandler) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	var request ExportThreadRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportThread(ctx, request.(ExportThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportThread")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportThreadResponseObject); ok {
+		if err := validResponse.VisitExportThreadResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportThreads operation middleware
+func (sh *strictHandler) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+	var request ImportThreadsRequestObject
+
+	request.ExchangeID = exchangeID
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportThreads(ctx, request.(ImportThreadsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportThreads")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportThreadsResponseObject); ok {
+		if err := validResponse.VisitImportThreadsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

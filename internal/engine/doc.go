@@ -41,6 +41,9 @@
 //     read, and changes no answer.
 //   - A thread expires within a second of its needed_by though nobody asks, at any replica that lives: each
 //     has one timer for each exchange that has such a thread. The event alone expires it.
+//   - An import stores the files of its threads before the event that names them, and nothing of what the
+//     rules would refuse. An export reads the thread's events and what is kept beside them, all of it or it
+//     is an error.
 //   - A snapshot is written where nobody waits for it (upkeep.go). Losing one costs a longer start.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the

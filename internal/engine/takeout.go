@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -135,14 +136,14 @@ func (x *running) isNamed(key string) bool {
 	return false
 }
 
-// submitWith is submit for a command with luggage, nil for none. What is answered without a commit is not stored. Every
-// attempt of a command stores under keys of its own; what no event names in the end is collected.
+// submitWith is submit for a command with luggage, nil for none. What is refused, or was answered before, is not
+// stored. Every attempt of a command stores under keys of its own; what no event names in the end is collected.
 func (x *running) submitWith(ctx context.Context, c exchange.Command, l *luggage) error {
 	if l == nil {
 		return x.submit(ctx, c)
 	}
 	if len(l.parts) > 0 {
-		if answered, err := x.answerNow(ctx, c); answered || err != nil {
+		if err := x.submit(ctx, unpacked{c}); !errors.Is(err, errUnpacked) {
 			return err
 		}
 	}
@@ -160,25 +161,6 @@ func (x *running) submitWith(ctx context.Context, c exchange.Command, l *luggage
 		}
 	}
 	return x.outcome(ctx, d, committed)
-}
-
-// answerNow answers a command that would commit nothing: a refusal that is not recorded, or an answer that is given
-// again. It is a read (docs/storage.md, rule 11). What would commit anything, though it be a refusal, is
-// submitted, and has to have its media stored by then: it may be decided in another way.
-func (x *running) answerNow(ctx context.Context, c exchange.Command) (answered bool, err error) {
-	if err := x.syncWithin(ctx, profilePatience); err != nil {
-		return false, err
-	}
-	x.machine.mu.RLock()
-	defer x.machine.mu.RUnlock()
-	drafts, refusal := c.Decide(x.machine.state.Fork(), x.engine.store.Now())
-	switch {
-	case len(drafts) > 0:
-		return false, nil
-	case refusal != nil:
-		return true, refusal
-	}
-	return true, nil
 }
 
 // stow stores what was taken out, and tells the command where.

@@ -21,6 +21,7 @@
 //     leniencies of the protocol are listed in lenient.go and nowhere else.
 //   - What a message holds is never decoded into a model and encoded again: blocks travel as the bytes
 //     that were sent, less white space between tokens.
+//   - What an Idempotency-Key compares is the body as it came, before anything was read into it (idempotency.go).
 //   - Every error leaves through refuse, and errors.go is the only table from codes to statuses. A
 //     client never sees an internal message, and the log never sees a key.
 //   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key

@@ -35,6 +35,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeTimeout:            {status: http.StatusRequestTimeout},
 	exchange.CodeAlreadyRegistered:  {status: http.StatusConflict},
 	exchange.CodeNameTaken:          {status: http.StatusConflict},
+	exchange.CodeThreadExists:       {status: http.StatusConflict},
 	exchange.CodeAlreadyClaimed:     {status: http.StatusConflict},
 	exchange.CodeThreadClosed:       {status: http.StatusConflict},
 	exchange.CodeReserved:           {status: http.StatusForbidden},

@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
 const (
@@ -53,6 +55,19 @@ func (w willing) Update(ctx context.Context, _ engine.Caller, cmd *exchange.Upda
 
 func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*engine.Thread, error) {
 	return someThread(ref), w.do(ctx)
+}
+
+func (w willing) Import(ctx context.Context, _ engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error) {
+	var all []exchange.ThreadState
+	for _, t := range threads {
+		all = append(all, exchange.ThreadState{Ref: t.Ref(), Status: t.View().Status})
+	}
+	return all, w.do(ctx)
+}
+
+func (w willing) Export(ctx context.Context, _ engine.Caller, ref string) (*messeaf.Thread, error) {
+	t, err := messeaf.New(messeaf.View{Envelope: messeaf.Envelope{Ref: ref, Requestor: "agent", Status: "pending", Created: someTime, Updated: someTime, Intent: "Look"}})
+	return t, errors.Join(err, w.do(ctx))
 }
 
 func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {

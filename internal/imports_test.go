@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"internal/httpapi":         {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "api"}, // the only user of generated code
 	"internal/messeaf":         {"internal/exchange"},                                                                                   // for the names of statuses and refs
 	"internal/notify":          {"internal/exchange"},                                                                                   // for the names of statuses, and who a thread is for
-	"internal/notify/settings": {"internal/notify"},                                                                                     // for the moments
+	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"},                                    // for the moments, what a variable is, and the priorities
 	"internal/notify/template": {},                                                                                                      // a rule about text
 	"internal/notify/channel":  {"internal/notify", "internal/notify/settings"},
 	"internal/notify/hook":     {"internal/notify", "internal/notify/settings", "internal/notify/template"},

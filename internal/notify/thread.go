@@ -18,18 +18,23 @@ type Thread struct {
 	UpdatedAt timestamp `json:"updated_at"`
 }
 
-// maxIntent is how many bytes of an intent are sent. It may be some megabytes long, receivers take kilobytes, and
-// whoever wants to do the request reads it at the exchange.
-const maxIntent = 8 << 10
+// How many bytes of a thread are sent. An intent may be some megabytes long, receivers take kilobytes, and whoever
+// wants to do the request reads it at the exchange. The other texts are short but in data of the original server.
+const (
+	maxIntent = 4 << 10
+	maxWord   = 256
+)
 
 // ThreadOf is what receivers see of a thread.
 func ThreadOf(t exchange.Thread) Thread {
 	seen := Thread{
-		Ref: t.Ref, Status: t.Status, Intent: Clip(t.Intent, maxIntent), Requestor: t.Requestor, Priority: t.Priority,
+		Ref: Clip(t.Ref, maxWord), Status: Clip(t.Status, maxWord), Intent: Clip(t.Intent, maxIntent),
+		Requestor: Clip(t.Requestor, maxWord), Priority: Clip(t.Priority, maxWord),
 		CreatedAt: timestamp(t.CreatedAt), UpdatedAt: timestamp(t.UpdatedAt),
 	}
 	if t.Executor != "" {
-		seen.Executor = &t.Executor
+		executor := Clip(t.Executor, maxWord)
+		seen.Executor = &executor
 	}
 	return seen
 }

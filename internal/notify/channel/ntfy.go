@@ -2,6 +2,7 @@ package channel
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mess-exchange/mess-exchange/internal/notify"
 	"github.com/mess-exchange/mess-exchange/internal/notify/settings"
@@ -14,9 +15,6 @@ const (
 	ntfyTitle   = 1024            // bytes
 	ntfyActions = 3
 )
-
-// shortest is the least that notify.Clip cuts to.
-const shortest = len("…")
 
 // defaultNtfy is the server where a channel names none.
 const defaultNtfy = "https://ntfy.sh"
@@ -56,15 +54,8 @@ func ntfy(channel settings.Entry, n notify.Notification) notify.Request {
 	if p.Priority == 0 {
 		p.Priority = 3
 	}
-	// The message comes last, into the room that is left: in JSON a character may take six bytes.
-	for room := ntfyMessage; ; {
-		p.Message = notify.Clip(n.Body, room)
-		over := len(notify.JSON(p)) - ntfyBody
-		if over <= 0 || room == shortest {
-			break
-		}
-		room = max(shortest, len(p.Message)-max(1, over/6))
-	}
+	// The message comes last, into the room that is left.
+	p.Message = ntfyFit(n.Body, ntfyMessage, ntfyBody-len(notify.JSON(p)))
 	r := notify.Post(strings.TrimRight(channel.Or("server", defaultNtfy), "/")+"/", p)
 	if token, given := channel.Text["token"]; given {
 		r.Header["Authorization"] = "Bearer " + token
@@ -82,4 +73,31 @@ func ntfyActionsOf(n notify.Notification) []ntfyAction {
 		all = append(all, ntfyAction{Action: "view", Label: "Open", URL: n.OpenURL})
 	}
 	return all[:min(len(all), ntfyActions)]
+}
+
+// ntfyFit cuts s to so many bytes, and to so many of what it is in JSON, where a character can take six.
+func ntfyFit(s string, most, mostEncoded int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	cut, size, encoded := 0, 0, 0 // cut is where an ellipsis still has room
+	for i, r := range s {
+		if size+len(ellipsis) <= most && encoded+len(ellipsis) <= mostEncoded {
+			cut = i
+		}
+		size, encoded = size+utf8.RuneLen(r), encoded+encodedLen(r)
+		if size > most || encoded > mostEncoded {
+			return s[:cut] + ellipsis
+		}
+	}
+	return s
+}
+
+// encodedLen is how many bytes a character has in a string that notify.JSON writes.
+func encodedLen(r rune) int {
+	switch {
+	case strings.ContainsRune("\"\\\b\f\n\r\t", r):
+		return 2
+	case r < ' ', r == '\u2028', r == '\u2029':
+		return 6
+	}
+	return utf8.RuneLen(r)
 }

@@ -71,9 +71,17 @@ func (f *fact) encode() {
 	}
 }
 
-func onceOf(key, request int) exchange.Once {
-	return exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
-}
+// onces are all there are, since hashing them again and again would take most of the time.
+var onces = func() (all [keys + 1][2]exchange.Once) {
+	for key := range all {
+		for request := range all[key] {
+			all[key][request] = exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
+		}
+	}
+	return all
+}()
+
+func onceOf(key, request int) exchange.Once { return onces[key][request] }
 
 // answer is what a note_answered says.
 func (f *fact) answer() (status int, code exchange.Code, sentence string, r exchange.Result) {

@@ -7,7 +7,7 @@ import (
 
 // Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
 // version only, so it is to be raised with every change of either.
-const Version = "2"
+const Version = "3"
 
 // The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
 // ones; a text is its length and its bytes.
@@ -21,7 +21,7 @@ const Version = "2"
 //	          1 where the executor was removed
 //	number    of threads; for each, from the oldest updated to the newest:
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
-//	          less that of the update, seq less that of the thread before, names of status, who set it,
+//	          less that of the update, place less that of the thread before, names of status, who set it,
 //	          requestor, executor and priority, number of messages and, from the oldest, where each is
 //	number    of threads with terms; for each, in the same order:
 //	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
@@ -109,9 +109,10 @@ func (e *encoder) executors(r *register) {
 func (e *encoder) threads(t *table) {
 	e.number(uint64(t.slots.len() - 1))
 	var (
-		updated, seq int64 // of the thread before
-		count        uint64
-		withTerms    []numbered
+		updated   int64 // of the thread before
+		place     int64 = firstPlace
+		count     uint64
+		withTerms []numbered
 	)
 	for number := t.recent.oldest; number != 0 && e.err == nil; {
 		s := t.slots.at(number)
@@ -122,14 +123,14 @@ func (e *encoder) threads(t *table) {
 		e.b = append(e.b, t.texts.entry(s.text)...)
 		e.signed(s.updated - updated)
 		e.signed(s.created - s.updated)
-		e.signed(s.seq - seq)
+		e.signed(s.place - place)
 		for _, name := range [...]uint32{s.status, s.statusBy, s.requestor, s.executor, s.priority} {
 			e.number(uint64(name))
 		}
 		e.number(uint64(s.messages))
 		e.messages(t, s)
 		e.flush(flushAt)
-		updated, seq, number = s.updated, s.seq, s.links[ofAll].newer
+		updated, place, number = s.updated, s.place, s.links[ofAll].newer
 	}
 	e.terms(withTerms)
 }

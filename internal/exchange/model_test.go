@@ -334,7 +334,7 @@ func facts(seed int64, n, refs int) []fact {
 		f.executor = pick("", "phone", "tablet")
 		f.confirmed, f.delegatedTo, f.ifDenied = r.Intn(2) == 0, pick("", "", "phone"), pick("", "cancelled", "held")
 		f.terms = someTermsOf(r)
-		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
+		f.name, f.key = pick("", "see", "hear"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f
 	}

@@ -75,6 +75,19 @@ func (s *State) newest() int64 {
 	return s.table.slots.at(s.table.recent.newest).place
 }
 
+// LastUpdate is when the thread that was updated last was; zero where there is none.
+func (s *State) LastUpdate() time.Time {
+	for ; s.base != nil; s = s.base {
+		if n := len(s.changed.list); n > 0 {
+			return s.changed.list[n-1].UpdatedAt
+		}
+	}
+	if newest := s.table.recent.newest; newest != 0 {
+		return fromMillis(s.table.slots.at(newest).updated)
+	}
+	return time.Time{}
+}
+
 // putMessage does the same, with one more message.
 func (s *State) putMessage(t *Thread, at At) {
 	if s.base != nil {

@@ -64,10 +64,6 @@ func writeJSON(w http.ResponseWriter, status int, pieces ...[]byte) error {
 // document is a whole answer, for operations that list. It stands in a buffer of the pool.
 type document []byte
 
-func (d document) VisitListRequestsResponse(w http.ResponseWriter) error {
-	return d.send(w)
-}
-
 func (d document) VisitListExecutorsResponse(w http.ResponseWriter) error {
 	return d.send(w)
 }
@@ -84,13 +80,6 @@ func (d document) send(w http.ResponseWriter) error {
 	err := writeJSON(w, http.StatusOK, d)
 	giveBuffer(d)
 	return err
-}
-
-// keptDocument is a document that stays where it is.
-type keptDocument []byte
-
-func (d keptDocument) VisitListRequestsResponse(w http.ResponseWriter) error {
-	return writeJSON(w, http.StatusOK, d)
 }
 
 // threadState answers a change: what became of a thread.
@@ -114,7 +103,10 @@ func (s threadState) send(w http.ResponseWriter, status int) error {
 }
 
 // threadAnswer is a thread with its messages.
-type threadAnswer struct{ *engine.Thread }
+type threadAnswer struct {
+	*engine.Thread
+	tag string
+}
 
 // summarySize is about what a ThreadSummary takes.
 const summarySize = 320
@@ -124,6 +116,7 @@ const summarySize = 320
 const inlineBlocks = 16 << 10
 
 func (t threadAnswer) VisitGetRequestResponse(w http.ResponseWriter) error {
+	w.Header()[etagHeader] = []string{t.tag}
 	pieces := t.pieces()
 	err := writeJSON(w, http.StatusOK, pieces...)
 	giveBuffer(pieces[0])
@@ -160,7 +153,8 @@ func (t threadAnswer) pieces() [][]byte {
 	return append(pieces, append(text, "]}}\n"...))
 }
 
-func appendThreads(dst []byte, threads []exchange.Thread) []byte {
+// appendThreads appends a list of threads; cursor is that of the next page, "" for none.
+func appendThreads(dst []byte, threads []exchange.Thread, cursor string) []byte {
 	dst = append(slices.Grow(dst, len(threads)*summarySize), `{"threads":[`...)
 	for i := range threads {
 		if i > 0 {
@@ -168,7 +162,11 @@ func appendThreads(dst []byte, threads []exchange.Thread) []byte {
 		}
 		dst = append(appendSummary(append(dst, '{'), &threads[i]), '}')
 	}
-	return append(dst, "]}\n"...)
+	if cursor == "" {
+		return append(dst, "]}\n"...)
+	}
+	dst = append(dst, `],"next_cursor":`...)
+	return append(appendString(dst, cursor), "}\n"...)
 }
 
 // appendSummary appends the members of a ThreadSummary, without braces.

@@ -114,7 +114,10 @@ func (g *generator) query(op *operation) string {
 	var pairs []string
 	for _, p := range op.query {
 		for range pick(g, 0, 0, 1, 1, 1) {
-			value := strings.Trim(g.json(p.Schema.Value), `"`)
+			value := g.parameter(p.Schema.Value)
+			if p.Name == "cursor" {
+				g.strict = true // no text that the contract allows is one
+			}
 			pairs = append(pairs, p.Name+"="+strings.NewReplacer(" ", "%20", `\`, "%5C", `"`, "%22", "{", "%7B", "}", "%7D", "\xff", "%FF", "&", "%26", "#", "%23", ";", "%3B", "%", "%25").Replace(value))
 		}
 	}
@@ -125,6 +128,21 @@ func (g *generator) query(op *operation) string {
 		return ""
 	}
 	return "?" + strings.Join(pairs, "&")
+}
+
+// parameter writes a value for a parameter, a list with commas in it.
+func (g *generator) parameter(s *openapi3.Schema) string {
+	if !s.Type.Is(openapi3.TypeArray) {
+		return strings.Trim(g.json(s), `"`)
+	}
+	if g.one(24) {
+		return pick(g, "", ",", "urgent,", "x", "pending")
+	}
+	items := make([]string, 1+g.IntN(3))
+	for i := range items {
+		items[i] = strings.Trim(g.json(s.Items.Value), `"`)
+	}
+	return strings.Join(items, ",")
 }
 
 // json writes a value for the schema.

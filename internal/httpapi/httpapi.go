@@ -25,8 +25,8 @@ type Exchange interface {
 	Register(ctx context.Context, exchangeID string, r engine.Registration) (apiKey string, err error)
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
-	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
-	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
+	ThreadUnless(ctx context.Context, c engine.Caller, ref string, known func(*exchange.Thread) bool) (*engine.Thread, error)
+	ListUnless(ctx context.Context, c engine.Caller, f exchange.Filter, known func(engine.ListVersion) bool) (engine.List, error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error

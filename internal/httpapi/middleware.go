@@ -96,13 +96,13 @@ var routes = sync.Pool{New: func() any { return chi.NewRouteContext() }}
 var (
 	everywhere = []header{
 		{"Access-Control-Allow-Origin", []string{"*"}},
-		{"Access-Control-Expose-Headers", []string{"Retry-After, X-Request-Id"}},
+		{"Access-Control-Expose-Headers", []string{"ETag, Link, Retry-After, X-Request-Id"}},
 		{"Cache-Control", []string{"no-store"}},
 		{"X-Content-Type-Options", []string{"nosniff"}},
 	}
 	preflight = []header{
 		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Registration-Token, X-Request-Id"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -8,30 +8,6 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// ListRequests implements GET …/requests.
-func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsRequestObject) (server.ListRequestsResponseObject, error) {
-	var filter exchange.Filter
-	if r.Params.Status != nil {
-		filter.Status = string(*r.Params.Status)
-	}
-	if r.Params.Limit != nil {
-		filter.Limit = *r.Params.Limit
-	}
-	caller := callOf(ctx).caller
-	name := listName{caller.Exchange, filter}
-	kept := h.lists.get(name)
-	threads, head, err := h.exchange.ThreadsSince(ctx, caller, filter, kept.known())
-	if err != nil {
-		return nil, err
-	}
-	if head == kept.known() {
-		return keptDocument(kept.text), nil
-	}
-	text := appendThreads(takeBuffer(), threads)
-	h.lists.put(name, kept, head, text)
-	return document(text), nil
-}
-
 // CreateRequest implements POST …/requests.
 func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
 	b := r.Body.(*body)
@@ -50,11 +26,23 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 
 // GetRequest implements GET …/requests/{ref}.
 func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
-	thread, err := h.exchange.Thread(ctx, callOf(ctx).caller, r.Ref)
+	c := callOf(ctx)
+	var (
+		tag  string
+		held bool
+	)
+	thread, err := h.exchange.ThreadUnless(ctx, c.caller, r.Ref, func(t *exchange.Thread) bool {
+		tag = threadTag(t, c.answer.request.URL.RawQuery)
+		held = c.holds(tag)
+		return held
+	})
 	if err != nil {
 		return nil, err
 	}
-	return threadAnswer{thread}, nil
+	if held {
+		return notModified(tag), nil
+	}
+	return threadAnswer{thread, tag}, nil
 }
 
 // UpdateRequest implements PATCH …/requests/{ref}.

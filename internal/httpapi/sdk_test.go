@@ -113,7 +113,7 @@ func wantLife(t *testing.T, url string, phone *sdk.ClientWithResponses) {
 func wantCompleted(t *testing.T, agent *sdk.ClientWithResponses, ref string) {
 	t.Helper()
 	ctx := t.Context()
-	read := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", ref))
+	read := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", ref, nil))
 	if read.JSON200 == nil {
 		t.Fatalf("read: %s", read.Body)
 	}
@@ -124,12 +124,12 @@ func wantCompleted(t *testing.T, agent *sdk.ClientWithResponses, ref string) {
 	if got, want := string(thread.Messages[1].Mess[1]), `{"response":{"content":["Closed"]}}`; got != want {
 		t.Errorf("the answer: got %s, want %s", got, want)
 	}
-	limit, status := 1, sdk.FilterCompleted
+	limit, status := 1, []sdk.StatusFilter{sdk.FilterCompleted, sdk.FilterNeedsInputHyphen}
 	list := must[*sdk.ListRequestsResponse](t)(agent.ListRequestsWithResponse(ctx, "home", &sdk.ListRequestsParams{Status: &status, Limit: &limit}))
 	if list.JSON200 == nil || len(list.JSON200.Threads) != 1 || list.JSON200.Threads[0].Ref != ref {
 		t.Errorf("list: %s", list.Body)
 	}
-	if got := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", "none")); got.JSON404 == nil || got.JSON404.Error != "Thread not found" {
+	if got := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", "none", nil)); got.JSON404 == nil || got.JSON404.Error != "Thread not found" {
 		t.Errorf("no thread: %s", got.Body)
 	}
 }

@@ -30,8 +30,8 @@ type Page struct {
 	Until time.Time
 }
 
-// mostLooked bounds what a page costs: after so many threads it ends, full or not. Only filters that no list
-// is kept for meet it, such as a requestor and a priority.
+// mostLooked bounds what a page costs: after so many threads it ends, full or not. Those that one depends on
+// count as well. Only filters that no list is kept for meet it, such as a requestor and a priority.
 const mostLooked = 5000
 
 // mostRoom is for how many threads room is made at once, since there may be fewer than the limit.
@@ -53,11 +53,13 @@ func (s *State) Page(f Filter, now time.Time) Page {
 		if !q.since.IsZero() && !t.UpdatedAt.After(q.since) {
 			return false // and so were all that follow
 		}
-		if f.Limit > 0 && looked == mostLooked {
+		if f.Limit > 0 && looked >= mostLooked {
 			p.Next = last
 			return false
 		}
-		looked++
+		if looked++; q.caller != nil && terms != nil {
+			looked += len(terms.DependsOn)
+		}
 		if q.wants(t, terms) {
 			if f.Limit > 0 && len(p.Threads) == f.Limit {
 				p.Next = last

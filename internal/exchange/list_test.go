@@ -138,7 +138,7 @@ func checkUntil(t *testing.T, s *exchange.State, f exchange.Filter, now time.Tim
 // Whatever the events are, each list is what a scan of all threads finds: in a state, in a fork of it, and in
 // one read from a snapshot, in which pages also go on where those of the state ended.
 func TestPagesAreWhatAScanFinds(t *testing.T) {
-	for seed := range int64(12) {
+	for seed := range int64(8) {
 		r := rand.New(rand.NewSource(seed))
 		size := sizes[seed%int64(len(sizes))]
 		all := facts(5000+seed, size.events, size.refs)
@@ -155,7 +155,7 @@ func TestPagesAreWhatAScanFinds(t *testing.T) {
 			now := aDay.Add(time.Duration(r.Intn(1000)) * time.Millisecond)
 			chosen := 0
 			eachFilter(func(f exchange.Filter) {
-				if r.Intn(250) == 0 {
+				if r.Intn(400) == 0 {
 					chosen++
 					checkFilter(t, fork, f, now, 1+r.Intn(20))
 				}
@@ -168,7 +168,7 @@ func TestPagesAreWhatAScanFinds(t *testing.T) {
 				t.Fatal(diff)
 			}
 			eachFilter(func(f exchange.Filter) {
-				if r.Intn(250) == 0 {
+				if r.Intn(400) == 0 {
 					chosen++
 					checkFilter(t, s, f, now, 1+r.Intn(20))
 					checkFilter(t, again, f, now, 1+r.Intn(20))
@@ -179,7 +179,7 @@ func TestPagesAreWhatAScanFinds(t *testing.T) {
 					}
 				}
 			})
-			if chosen < 20 {
+			if chosen < 12 {
 				t.Fatalf("only %d filters", chosen)
 			}
 			all = all[n:]
@@ -189,7 +189,7 @@ func TestPagesAreWhatAScanFinds(t *testing.T) {
 
 // Every filter there is, on one state.
 func TestEveryFilter(t *testing.T) {
-	s := replayed(facts(77, 250, 40))
+	s := replayed(facts(77, 160, 30))
 	now := aDay.Add(500 * time.Millisecond)
 	found := 0
 	eachFilter(func(f exchange.Filter) {
@@ -198,7 +198,7 @@ func TestEveryFilter(t *testing.T) {
 			found++
 		}
 	})
-	if found < 150 {
+	if found < 100 {
 		t.Errorf("only %d filters find anything: they say little", found)
 	}
 }
@@ -304,6 +304,31 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	if whole := c.state.Page(exchange.Filter{Priority: "urgent", Limit: looked}, c.ts); len(whole.Threads) != looked {
 		t.Errorf("a list that is kept has %d threads", len(whole.Threads))
+	}
+}
+
+// So does one for which many other threads were looked at.
+func TestPagesCountDependencies(t *testing.T) {
+	c := newCrowd(0, 1)
+	refs := make([]string, 100)
+	for i := range refs {
+		c.create(i)
+		c.finish(i)
+		refs[i] = crowdRef(i)
+	}
+	const each = 120
+	for i := range each {
+		c.apply(exchange.ThreadCreated, crowdRef(1000+i), "executor-1", `{"intent":"x"}`)
+		c.apply(exchange.MessageAdded, crowdRef(1000+i), "executor-1", `{"mess":[{"request":{"constraints":{"depends_on":["`+strings.Join(refs, `","`)+`"]}}}]}`)
+	}
+	f := exchange.Filter{Eligible: "executor-1", Limit: 1000}
+	var sizes []int
+	for more := true; more; more = f.Beyond != 0 {
+		page := c.state.Page(f, c.ts)
+		sizes, f.Beyond = append(sizes, len(page.Threads)), page.Next
+	}
+	if !slices.Equal(sizes, []int{50, 50, 20}) {
+		t.Errorf("pages of %v threads, want 50, 50 and 20", sizes)
 	}
 }
 

@@ -15,38 +15,42 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -56,11 +60,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
+	case ErrorCodeAttachmentNotFound:
+		return true
 	case ErrorCodeDependencyOpen:
 		return true
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -81,6 +89,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodeOverloaded:
+		return true
+	case ErrorCodeRangeNotSatisfiable:
 		return true
 	case ErrorCodeRateLimited:
 		return true
@@ -167,6 +177,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -601,6 +629,10 @@ type HealthService string
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
+
 // Message defines model for Message.
 type Message struct {
 	// From The executor who sent it.
@@ -934,6 +966,29 @@ type ThreadSummary struct {
 // TimeOfDay Example: 22:00
 type TimeOfDay = string
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
 	Type WebhookChannelType `json:"type"`
@@ -952,6 +1007,9 @@ type Exchange = string
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -960,6 +1018,12 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -972,6 +1036,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -998,6 +1065,14 @@ type UnsupportedMedia = Error
 type ListCapabilitiesParams struct {
 	// Tag Only capabilities with this tag.
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+}
+
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListRequestsParams defines parameters for ListRequests.
@@ -1034,10 +1109,44 @@ type ListRequestsParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetRequestParams defines parameters for GetRequest.
 type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
 	// IfNoneMatch The `ETag` of an earlier answer, for a 304 while nothing has changed.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentMultipartBody defines parameters for UploadAttachment.
+type UploadAttachmentMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
 }
 
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
@@ -1051,6 +1160,9 @@ type CreateRequestJSONRequestBody = Request
 
 // UpdateRequestJSONRequestBody defines body for UpdateRequest for application/json ContentType.
 type UpdateRequestJSONRequestBody = ThreadChange
+
+// UploadAttachmentMultipartRequestBody defines body for UploadAttachment for multipart/form-data ContentType.
+type UploadAttachmentMultipartRequestBody UploadAttachmentMultipartBody
 
 // Getter for additional properties for Block. Returns the specified
 // element and whether it was found
@@ -2946,10 +3058,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterExecutor Register an executor and get its API key
 	//
@@ -2958,10 +3073,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests List requests
 	//
@@ -2987,7 +3105,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRequest Post a request
 	//
@@ -3000,9 +3118,12 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRequest Read a request and all its messages
+	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3018,7 +3139,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequest Claim a request, report on it, answer it
 	//
@@ -3031,7 +3152,27 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UploadAttachmentWithBody Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachment Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the server up?
 	//
@@ -3194,11 +3335,14 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3216,11 +3360,14 @@ func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExc
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, body)
+func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3265,8 +3412,8 @@ func (c *Client) ListRequests(ctx context.Context, exchangeID Exchange, params *
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3288,8 +3435,8 @@ func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequest(c.Server, exchangeID, body)
+func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3301,6 +3448,9 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body Cr
 }
 
 // GetRequest Read a request and all its messages
+//
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3326,8 +3476,8 @@ func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, p
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, contentType, body)
+func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3349,8 +3499,48 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, body)
+func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UploadAttachmentWithBody Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *Client) UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUploadAttachmentRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachment Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *Client) GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentRequest(c.Server, exchangeID, ref, name)
 	if err != nil {
 		return nil, err
 	}
@@ -3671,18 +3861,18 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 }
 
 // NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
-func NewRegisterExecutorRequest(server string, exchangeID NewExchange, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
+func NewRegisterExecutorRequest(server string, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewRegisterExecutorRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewRegisterExecutorRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewRegisterExecutorRequestWithBody constructs an http.Request for the RegisterExecutor method, with any body, and a specified content type
-func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3713,6 +3903,21 @@ func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, c
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3878,18 +4083,18 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 }
 
 // NewCreateRequestRequest calls the generic CreateRequest builder with application/json body
-func NewCreateRequestRequest(server string, exchangeID Exchange, body CreateRequestJSONRequestBody) (*http.Request, error) {
+func NewCreateRequestRequest(server string, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateRequestRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewCreateRequestRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewCreateRequestRequestWithBody constructs an http.Request for the CreateRequest method, with any body, and a specified content type
-func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3920,6 +4125,21 @@ func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, content
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3957,6 +4177,33 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Media != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "media", *params.Media, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -3981,18 +4228,18 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 }
 
 // NewUpdateRequestRequest calls the generic UpdateRequest builder with application/json body
-func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody) (*http.Request, error) {
+func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, "application/json", bodyReader)
+	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, params, "application/json", bodyReader)
 }
 
 // NewUpdateRequestRequestWithBody constructs an http.Request for the UpdateRequest method, with any body, and a specified content type
-func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4030,6 +4277,139 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUploadAttachmentRequestWithBody constructs an http.Request for the UploadAttachment method, with any body, and a specified content type
+func NewUploadAttachmentRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAttachmentRequest constructs an http.Request for the GetAttachment method
+func NewGetAttachmentRequest(server string, exchangeID Exchange, ref Ref, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -4215,10 +4595,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// RegisterExecutorWithResponse Register an executor and get its API key
 	//
@@ -4227,10 +4610,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// ListRequestsWithResponse List requests
 	//
@@ -4258,7 +4644,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// CreateRequestWithResponse Post a request
 	//
@@ -4271,9 +4657,12 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// GetRequestWithResponse Read a request and all its messages
+	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4291,7 +4680,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// UpdateRequestWithResponse Claim a request, report on it, answer it
 	//
@@ -4304,7 +4693,29 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+
+	// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error)
+
+	// GetAttachmentWithResponse Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error)
 
 	// GetHealthWithResponse Is the server up?
 	//
@@ -4951,6 +5362,8 @@ type RegisterExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -4996,6 +5409,11 @@ func (r RegisterExecutorResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r RegisterExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RegisterExecutorResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5181,6 +5599,8 @@ type CreateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5226,6 +5646,11 @@ func (r CreateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5297,6 +5722,8 @@ type GetRequestResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ThreadDetail
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -5322,6 +5749,11 @@ type GetRequestResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetRequestResponse) GetJSON200() *ThreadDetail {
 	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetRequestResponse) GetJSON400() *BadRequest {
+	return r.JSON400
 }
 
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
@@ -5414,6 +5846,8 @@ type UpdateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5471,6 +5905,11 @@ func (r UpdateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
 }
 
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r UpdateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
+}
+
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
 func (r UpdateRequestResponse) GetJSON429() *TooMany {
 	return r.JSON429
@@ -5509,6 +5948,244 @@ func (r UpdateRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UploadAttachmentResponse429Headers the declared response headers of an HTTP 429 response for UploadAttachment
+type UploadAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// UploadAttachmentResponse503Headers the declared response headers of an HTTP 503 response for UploadAttachment
+type UploadAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type UploadAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Uploaded
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UploadAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UploadAttachmentResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r UploadAttachmentResponse) GetJSON201() *Uploaded {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UploadAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UploadAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UploadAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UploadAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UploadAttachmentResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r UploadAttachmentResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r UploadAttachmentResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UploadAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UploadAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r UploadAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UploadAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UploadAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UploadAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UploadAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentResponse200Headers the declared response headers of an HTTP 200 response for GetAttachment
+type GetAttachmentResponse200Headers struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+// GetAttachmentResponse429Headers the declared response headers of an HTTP 429 response for GetAttachment
+type GetAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetAttachmentResponse503Headers the declared response headers of an HTTP 503 response for GetAttachment
+type GetAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON416 the response for an HTTP 416 `application/json` response
+	JSON416 *BadRange
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAttachmentResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetAttachmentResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON416 returns the response for an HTTP 416 `application/json` response
+func (r GetAttachmentResponse) GetJSON416() *BadRange {
+	return r.JSON416
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5750,11 +6427,14 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5768,11 +6448,14 @@ func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.C
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutor(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutor(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5811,8 +6494,8 @@ func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, exch
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5830,8 +6513,8 @@ func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequest(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequest(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5839,6 +6522,9 @@ func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exc
 }
 
 // GetRequestWithResponse Read a request and all its messages
+//
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5862,8 +6548,8 @@ func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchan
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5881,12 +6567,46 @@ func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseUpdateRequestResponse(rsp)
+}
+
+// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *ClientWithResponses) UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error) {
+	rsp, err := c.UploadAttachmentWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUploadAttachmentResponse(rsp)
+}
+
+// GetAttachmentWithResponse Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *ClientWithResponses) GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error) {
+	rsp, err := c.GetAttachment(ctx, exchangeID, ref, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentResponse(rsp)
 }
 
 // GetHealthWithResponse Is the server up?
@@ -6545,6 +7265,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6778,6 +7505,13 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6850,6 +7584,13 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 
 	case rsp.StatusCode == 304:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Unauthorized
@@ -7018,6 +7759,13 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7054,6 +7802,250 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateRequestResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUploadAttachmentResponse parses an HTTP response from a UploadAttachmentWithResponse call
+func ParseUploadAttachmentResponse(rsp *http.Response) (*UploadAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UploadAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Uploaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers UploadAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UploadAttachmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentResponse parses an HTTP response from a GetAttachmentWithResponse call
+func ParseGetAttachmentResponse(rsp *http.Response) (*GetAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest BadRange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAttachmentResponse200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = &value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetAttachmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -19,34 +19,37 @@ import (
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -56,11 +59,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
+	case ErrorCodeAttachmentNotFound:
+		return true
 	case ErrorCodeDependencyOpen:
 		return true
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -81,6 +88,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodeOverloaded:
+		return true
+	case ErrorCodeRangeNotSatisfiable:
 		return true
 	case ErrorCodeRateLimited:
 		return true
@@ -152,6 +161,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -403,6 +430,10 @@ type HealthService string
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
+
 // Message defines model for Message.
 type Message struct {
 	// From The executor who sent it.
@@ -543,11 +574,37 @@ type ThreadSummary struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
+
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
 
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
@@ -557,6 +614,12 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -569,6 +632,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -595,6 +661,14 @@ type UnsupportedMedia = Error
 type ListCapabilitiesParams struct {
 	// Tag Only capabilities with this tag.
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+}
+
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListRequestsParams defines parameters for ListRequests.
@@ -626,6 +700,38 @@ type ListRequestsParams struct {
 	// Cursor The `next_cursor` of the page before. It goes with what that page was asked for, but for the `limit`, at
 	// whatever server, and does not expire.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetRequestParams defines parameters for GetRequest.
+type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
 }
 
 // Getter for additional properties for Profile. Returns the specified
@@ -770,19 +876,25 @@ type ServerInterface interface {
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
-	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange)
+	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams)
 	// ListRequests List requests
 	// (GET /api/v1/exchanges/{exchange_id}/requests)
 	ListRequests(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListRequestsParams)
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
-	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
+	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams)
 	// GetRequest Read a request and all its messages
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
+	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams)
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
+	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -833,7 +945,7 @@ func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchang
 
 // RegisterExecutor Register an executor and get its API key
 // (POST /api/v1/exchanges/{exchange_id}/register)
-func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -845,19 +957,31 @@ func (_ Unimplemented) ListRequests(w http.ResponseWriter, r *http.Request, exch
 
 // CreateRequest Post a request
 // (POST /api/v1/exchanges/{exchange_id}/requests)
-func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // GetRequest Read a request and all its messages
 // (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // UpdateRequest Claim a request, report on it, answer it
 // (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UploadAttachment Upload a photo or a file for a message
+// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+func (_ Unimplemented) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAttachment Read a photo or a file of a message
+// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+func (_ Unimplemented) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1105,8 +1229,32 @@ func (siw *ServerInterfaceWrapper) RegisterExecutor(w http.ResponseWriter, r *ht
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RegisterExecutorParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey RegistrationIdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RegisterExecutor(w, r, exchangeID)
+		siw.Handler.RegisterExecutor(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1264,8 +1412,32 @@ func (siw *ServerInterfaceWrapper) CreateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateRequest(w, r, exchangeID)
+		siw.Handler.CreateRequest(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1299,8 +1471,24 @@ func (siw *ServerInterfaceWrapper) GetRequest(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRequestParams
+
+	// ------------- Optional query parameter "media" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "media", r.URL.Query(), &params.Media, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "media"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "media", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetRequest(w, r, exchangeID, ref)
+		siw.Handler.GetRequest(w, r, exchangeID, ref, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1334,8 +1522,127 @@ func (siw *ServerInterfaceWrapper) UpdateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateRequest(w, r, exchangeID, ref)
+		siw.Handler.UpdateRequest(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UploadAttachment operation middleware
+func (siw *ServerInterfaceWrapper) UploadAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadAttachmentParams
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UploadAttachment(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAttachment operation middleware
+func (siw *ServerInterfaceWrapper) GetAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAttachment(w, r, exchangeID, ref, name)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1520,6 +1827,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Patch(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}", wrapper.UpdateRequest)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments", wrapper.UploadAttachment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name}", wrapper.GetAttachment)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/health", wrapper.GetHealth)
 	})
 	r.Group(func(r chi.Router) {
@@ -1529,6 +1842,8 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type BadRangeJSONResponse Error
+
 type BadRequestJSONResponse Error
 
 type ConflictJSONResponse Error
@@ -1536,6 +1851,8 @@ type ConflictJSONResponse Error
 type ForbiddenJSONResponse Error
 
 type InternalErrorJSONResponse Error
+
+type KeyReusedJSONResponse Error
 
 type NotFoundJSONResponse Error
 
@@ -2280,6 +2597,7 @@ func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 
 type RegisterExecutorRequestObject struct {
 	ExchangeID NewExchange `json:"exchange_id"`
+	Params     RegisterExecutorParams
 	Body       io.Reader
 }
 
@@ -2381,6 +2699,20 @@ func (response RegisterExecutor415JSONResponse) VisitRegisterExecutorResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterExecutor422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response RegisterExecutor422JSONResponse) VisitRegisterExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2572,6 +2904,7 @@ func (response ListRequests503JSONResponse) VisitListRequestsResponse(w http.Res
 
 type CreateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
+	Params     CreateRequestParams
 	Body       io.Reader
 }
 
@@ -2677,6 +3010,20 @@ func (response CreateRequest415JSONResponse) VisitCreateRequestResponse(w http.R
 	return err
 }
 
+type CreateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response CreateRequest422JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateRequest429JSONResponse struct{ TooManyJSONResponse }
 
 func (response CreateRequest429JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
@@ -2728,6 +3075,7 @@ func (response CreateRequest503JSONResponse) VisitCreateRequestResponse(w http.R
 type GetRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
+	Params     GetRequestParams
 }
 
 type GetRequestResponseObject interface {
@@ -2766,6 +3114,20 @@ func (response GetRequest304Response) VisitGetRequestResponse(w http.ResponseWri
 	}
 	w.WriteHeader(304)
 	return nil
+}
+
+type GetRequest400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetRequest400JSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetRequest401JSONResponse struct{ UnauthorizedJSONResponse }
@@ -2861,6 +3223,7 @@ func (response GetRequest503JSONResponse) VisitGetRequestResponse(w http.Respons
 type UpdateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
+	Params     UpdateRequestParams
 	Body       io.Reader
 }
 
@@ -2994,6 +3357,20 @@ func (response UpdateRequest415JSONResponse) VisitUpdateRequestResponse(w http.R
 	return err
 }
 
+type UpdateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response UpdateRequest422JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateRequest429JSONResponse struct{ TooManyJSONResponse }
 
 func (response UpdateRequest429JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
@@ -3028,6 +3405,371 @@ func (response UpdateRequest500JSONResponse) VisitUpdateRequestResponse(w http.R
 type UpdateRequest503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response UpdateRequest503JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     UploadAttachmentParams
+	Body       io.Reader
+}
+
+type UploadAttachmentResponseObject interface {
+	VisitUploadAttachmentResponse(w http.ResponseWriter) error
+}
+
+type UploadAttachment201JSONResponse Uploaded
+
+func (response UploadAttachment201JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response UploadAttachment400JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UploadAttachment401JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UploadAttachment403JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response UploadAttachment404JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response UploadAttachment408JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UploadAttachment413JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response UploadAttachment415JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UploadAttachment429JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UploadAttachment500JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UploadAttachment503JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Name       string   `json:"name"`
+}
+
+type GetAttachmentResponseObject interface {
+	VisitGetAttachmentResponse(w http.ResponseWriter) error
+}
+
+type GetAttachment200ResponseHeaders struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+type GetAttachment200AsteriskResponse struct {
+	Body          io.Reader
+	Headers       GetAttachment200ResponseHeaders
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment200AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.AcceptRanges != nil {
+		w.Header().Set("Accept-Ranges", fmt.Sprint(*response.Headers.AcceptRanges))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment206AsteriskResponse struct {
+	Body          io.Reader
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment206AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment304Response struct {
+}
+
+func (response GetAttachment304Response) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetAttachment400JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetAttachment401JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetAttachment403JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetAttachment404JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment416JSONResponse struct{ BadRangeJSONResponse }
+
+func (response GetAttachment416JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetAttachment429JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetAttachment500JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetAttachment503JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3164,6 +3906,12 @@ type StrictServerInterface interface {
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 	UpdateRequest(ctx context.Context, request UpdateRequestRequestObject) (UpdateRequestResponseObject, error)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(ctx context.Context, request GetAttachmentRequestObject) (GetAttachmentResponseObject, error)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -3375,10 +4123,11 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 }
 
 // RegisterExecutor operation middleware
-func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	var request RegisterExecutorRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3430,10 +4179,11 @@ func (sh *strictHandler) ListRequests(w http.ResponseWriter, r *http.Request, ex
 }
 
 // CreateRequest operation middleware
-func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	var request CreateRequestRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3458,11 +4208,12 @@ func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, e
 }
 
 // GetRequest operation middleware
-func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
 	var request GetRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetRequest(ctx, request.(GetRequestRequestObject))
@@ -3485,11 +4236,12 @@ func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exch
 }
 
 // UpdateRequest operation middleware
-func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
 	var request UpdateRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3506,6 +4258,64 @@ func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateRequestResponseObject); ok {
 		if err := validResponse.VisitUpdateRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UploadAttachment operation middleware
+func (sh *strictHandler) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	var request UploadAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadAttachment(ctx, request.(UploadAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UploadAttachmentResponseObject); ok {
+		if err := validResponse.VisitUploadAttachmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAttachment operation middleware
+func (sh *strictHandler) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
+	var request GetAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAttachment(ctx, request.(GetAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAttachmentResponseObject); ok {
+		if err := validResponse.VisitGetAttachmentResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -48,6 +48,10 @@ func (m memory) Definite(err error) bool {
 // ListAfter: memblob lists from the beginning.
 func (memory) ListAfter(prefix, _ string) *blob.ListOptions { return &blob.ListOptions{Prefix: prefix} }
 
+func (m memory) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
+	return ReadRange(ctx, m.bucket, key, start, length)
+}
+
 func (memory) Now() time.Time { return time.Now() }
 
 func (memory) Dated(ctx context.Context) (context.Context, func() time.Time) { return ctx, time.Now }

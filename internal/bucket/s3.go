@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 )
@@ -180,6 +181,16 @@ func (*s3Bucket) ListAfter(prefix, key string) *blob.ListOptions {
 func (s *s3Bucket) Now() time.Time { return s.clock.now() }
 
 func (*s3Bucket) Dated(ctx context.Context) (context.Context, func() time.Time) { return withDate(ctx) }
+
+// ReadRange: S3 refuses a range that begins behind the end.
+func (s *s3Bucket) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
+	data, err := ReadRange(ctx, s.bucket, key, start, length)
+	var answer *smithyhttp.ResponseError
+	if err != nil && s.bucket.ErrorAs(err, &answer) && answer.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
+		return nil, nil
+	}
+	return data, err
+}
 
 // Load: the version is the ETag of the very answer that carried the content.
 func (s *s3Bucket) Load(ctx context.Context, key string) (_ []byte, version string, err error) {

@@ -56,6 +56,11 @@ type backend interface {
 	// they are, but in a bucket in memory.
 	ListAfter(prefix, key string) *blob.ListOptions
 
+	// ReadRange returns length bytes of an object from start on, fewer where the object ends before
+	// that. On a directory it may read what the object held before it was overwritten or deleted, where
+	// that has as many bytes. It costs less than a reader of the Bucket, which tells more.
+	ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error)
+
 	// Now is the store's time: on S3 the Date of its answers, carried forward by the machine's
 	// monotonic clock; else the machine's.
 	Now() time.Time

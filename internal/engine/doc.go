@@ -24,7 +24,12 @@
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
 //   - Every call but Wait is answered within ten seconds, however the storage fails (answerTime): what it
-//     waits for goes on without it.
+//     waits for goes on without it. Calls with media have partTime more, and a second for each megabyte; an
+//     upload lasts as long as its content does.
+//   - Large media are taken out of a message before it is committed, stored under keys that nobody had, and put back
+//     on reading (takeout.go, media.go). They are never held in memory but as the body of the call that brought
+//     them. What no event names is collected, judged by a state that was proved to be the head after it was listed
+//     (collect.go).
 //   - Ready says yes only on evidence of at most a second ago: that a change was stored, by the newest
 //     commit or else by a trial that all who ask share (ready.go). A failed commit is evidence too, and
 //     sooner. So it costs the store at most one trial a second, and nothing under load or where nobody

@@ -122,7 +122,7 @@ func (r *Report) checkLegacy(ctx context.Context, store Store, g opened, others 
 
 // checkChain walks the positions from 1 to the head.
 func (r *Report) checkChain(ctx context.Context, store Store, g opened, found listing, c *comparison) error {
-	l := &Log{store: store, exchange: r.Exchange, machine: c, own: map[string]struct{}{}}
+	l := &Log{store: store, exchange: r.Exchange, names: namesOf(r.Exchange), machine: c, own: map[string]struct{}{}}
 	l.begin(g)
 	c.log = l
 	c.Apply(g.object.events)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +27,8 @@ func Size(at []At) int64 {
 type span struct {
 	key        string
 	start, end int64
-	wanted     []int // indexes into what was asked for
+	wanted     []int   // indexes into what was asked for
+	starts     []int64 // where in the object each of them begins
 }
 
 // Fetch reads single events again, by the positions that they were applied with, in that order. It costs one
@@ -79,8 +79,8 @@ func (f *fetch) locations(p position) []location {
 		return []location{{f.l.originals[p.object], int64(p.offset)}}
 	}
 	c := chapterOf(f.days, p.object)
-	alone := location{positionKey(f.l.exchange, c.day, p.object), int64(p.offset)}
-	merged := location{positionKey(f.l.exchange, c.day, c.first), p.base + int64(p.offset)}
+	alone := location{f.l.names.key(c.day, p.object), int64(p.offset)}
+	merged := location{f.l.names.key(c.day, c.first), p.base + int64(p.offset)}
 	switch {
 	case alone == merged:
 		return []location{alone}
@@ -101,9 +101,10 @@ func (f *fetch) spans() []span {
 			where.start-spans[n].end <= fetchGap && end-spans[n].start <= fetchSpan {
 			spans[n].end = end
 			spans[n].wanted = append(spans[n].wanted, i)
+			spans[n].starts = append(spans[n].starts, where.start)
 			continue
 		}
-		spans = append(spans, span{key: where.key, start: where.start, end: end, wanted: []int{i}})
+		spans = append(spans, span{key: where.key, start: where.start, end: end, wanted: []int{i}, starts: []int64{where.start}})
 	}
 	return spans
 }
@@ -111,15 +112,15 @@ func (f *fetch) spans() []span {
 // read reads a span, and whatever of it is not there one by one from the other places where it can be.
 func (f *fetch) read(ctx context.Context, s span) error {
 	data, err := f.l.readRange(ctx, s.key, s.start, s.end-s.start)
-	for _, i := range s.wanted {
+	for n, i := range s.wanted {
 		p := positionOf(f.at[i])
-		places := f.locations(p)
 		if err == nil {
-			start := places[0].start - s.start
+			start := s.starts[n] - s.start
 			if f.take(i, data[start:start+int64(p.length)]) {
 				continue
 			}
 		}
+		places := f.locations(p)
 		if !errors.Is(err, errShort) {
 			places = places[1:]
 		} // else the object ends before the last event of the span, which says nothing of this one
@@ -174,7 +175,7 @@ func (f *fetch) take(i int, line []byte) bool {
 
 func (f *fetch) decode(p position, line []byte) (Event, error) {
 	if p.base != original {
-		return parseLine(line, f.l.exchange, nil)
+		return parseLine(bytes.TrimSuffix(line, []byte("\n")), f.l.exchange, nil)
 	}
 	events := parseLegacy(line, f.l.exchange, f.l.originals[p.object], func(int, error) {})
 	if len(events) != 1 {
@@ -188,22 +189,19 @@ var errShort = errors.New("the object is too short")
 
 // readRange reads exactly those bytes of an object.
 func (l *Log) readRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, readTimeout+time.Duration(length)*time.Second/slowestRead, context.DeadlineExceeded)
-	defer cancel()
-	r, err := l.store.Bucket().NewRangeReader(ctx, key, start, length, nil)
-	if err != nil {
-		if l.store.NoSuchKey(err) {
-			return nil, errAbsent
-		}
-		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
+	if l.store.Shared() { // a directory does not heed a deadline
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, readTimeout+time.Duration(length)*time.Second/slowestRead, context.DeadlineExceeded)
+		defer cancel()
 	}
-	defer r.Close()
-	if r.Size() < start+length {
+	data, err := l.store.ReadRange(ctx, key, start, length)
+	switch {
+	case err != nil && l.store.NoSuchKey(err):
+		return nil, errAbsent
+	case err != nil:
+		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
+	case int64(len(data)) < length:
 		return nil, errShort
-	}
-	data := make([]byte, length)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("read %d bytes at %d of %s: %w", length, start, key, err)
 	}
 	return data, nil
 }

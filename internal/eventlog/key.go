@@ -78,6 +78,19 @@ func namesOf(exchange string) names {
 	return names{Prefix(exchange), positionID(exchange, 0).String()[seqDigits:] + ".jsonl"}
 }
 
+// key is positionKey, for who asks for many.
+func (n names) key(d day, seq int64) string {
+	const digits = "0123456789abcdef"
+	key := make([]byte, 0, len(n.prefix)+len(d)+1+seqDigits+len(n.tail))
+	key = append(append(append(key, n.prefix...), d...), '/')
+	for shift := 44; shift >= 0; shift -= 4 {
+		if key = append(key, digits[seq>>shift&0xf]); shift == 16 {
+			key = append(key, '-')
+		}
+	}
+	return string(append(key, n.tail...))
+}
+
 // seqDigits is how many characters of a position's name are its seq: 12 digits and a hyphen.
 const seqDigits = 13
 

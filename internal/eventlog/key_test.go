@@ -50,6 +50,9 @@ func TestPositionKeyIsFrozen(t *testing.T) {
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	if got := namesOf("home").key("2026/02/01", 42); got != want {
+		t.Errorf("among many: got %s, want %s", got, want)
+	}
 	const genesis = "events/exchange=home/1970/01/01/00000000-0000-84ea-8501-620541dcf38e.jsonl"
 	if got := genesisKey("home"); got != genesis {
 		t.Errorf("got %s, want %s", got, genesis)
@@ -79,7 +82,11 @@ func FuzzParseKey(f *testing.F) {
 	f.Add("home", positionKey("home", "2026/02/01", 42))
 	f.Add("a=b", SchemaKey)
 	f.Fuzz(func(t *testing.T, exchange, key string) {
-		if p, ok := parseKey(exchange, key); ok && positionKey(exchange, p.day, p.seq) != key {
+		p, ok := parseKey(exchange, key)
+		if again := namesOf(exchange).key(p.day, p.seq); ok && again != key {
+			t.Errorf("%q was read as %s, whose key is %q among many", key, p, again)
+		}
+		if ok && positionKey(exchange, p.day, p.seq) != key {
 			t.Errorf("%q was read as %s, whose key is %q", key, p, positionKey(exchange, p.day, p.seq))
 		}
 	})

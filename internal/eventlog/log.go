@@ -77,6 +77,7 @@ type Options struct {
 type Log struct {
 	store     Store
 	exchange  string
+	names     names
 	machine   Machine
 	fatal     func(error)
 	log       *slog.Logger
@@ -134,7 +135,7 @@ func (h head) firstPlace(exchange string) place {
 // ErrNotFound, or another error where the store can't be read; m must not be used then.
 func Open(ctx context.Context, store Store, exchange string, m Machine, o Options) (*Log, error) {
 	l := &Log{
-		store: store, exchange: exchange, machine: m, fatal: o.Fatal,
+		store: store, exchange: exchange, names: namesOf(exchange), machine: m, fatal: o.Fatal,
 		log:   o.Logger,
 		ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		own: map[string]struct{}{}, saving: make(chan struct{}, 1),

@@ -11,7 +11,7 @@ import (
 // error means, what time it is at the store, and whether anyone else can write there.
 // internal/bucket implements it for every storage type.
 //
-// The four questions about an error are asked of errors returned by the same Store's Bucket.
+// The four questions about an error are asked of errors returned by the same Store, or its Bucket.
 // An error for which all of them answer no is *unknown*: the request may have been applied, or
 // may still be applied later.
 type Store interface {
@@ -24,6 +24,10 @@ type Store interface {
 	// ListAfter returns options for a listing of a prefix in which keys up to the one given may be
 	// missing. It costs about as much as there are keys behind it, where the store can do that.
 	ListAfter(prefix, key string) *blob.ListOptions
+
+	// ReadRange returns length bytes of an object from start on, fewer where the object ends before that.
+	// Where an object was overwritten or deleted, they may still be what it held, if that had as many.
+	ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error)
 
 	// Exists reports that a create with IfNotExist was refused because the key exists. Where the
 	// driver retries by itself, the object met may be the writer's own.

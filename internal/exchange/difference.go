@@ -18,6 +18,9 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentLists(a, b) },
 		func() string { return differentDue(a, b) },
 		func() string { return differentActors(a, b) },
+		func() string { return differentAnswers(a, b) },
+		func() string { return differentIdle(a, b) },
+		func() string { return differentAttachments(a, b) },
 	} {
 		if d := differ(); d != "" {
 			return d

@@ -27,6 +27,9 @@ const Version = "3"
 //	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
 //	          and texts of what it requires, number and texts of what it depends on, text whom it is reserved
 //	          for, text the status before and, where the flags say so, when it is needed by and not before
+//	number    of attachments that events have named; for each, in the order of the log:
+//	          the hash of its key, in 8 bytes
+//	          as answersencode.go says: answers, and who has done nothing yet
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -71,6 +74,9 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.names(&f.table.names)
 	e.executors(&f.register)
 	e.threads(f.table)
+	e.attachments(f.table)
+	e.answers(f.table)
+	e.idle(&f.register)
 	e.flush(0)
 	return e.err
 }

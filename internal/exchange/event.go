@@ -18,6 +18,7 @@ const (
 	MessageAdded       = "message_added"
 	ExchangeOpened     = "exchange_opened"
 	DayClosed          = "day_closed"
+	// NoteAnswered is in once.go.
 
 	NotePrefix = "note_"
 )

@@ -27,11 +27,14 @@ type model struct {
 	keys      map[string]string
 	seen      map[string]time.Time
 	readOnly  string
+	answers   map[string]fact // by actor and key
+	idle      map[string]bool
+	now       time.Time
 	events    int
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, answers: map[string]fact{}, idle: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -43,6 +46,8 @@ type fact struct {
 	delegatedTo, ifDenied       string
 	terms                       exchange.Terms // of the request in message_added
 	name, key                   string         // of an executor
+	once, request               int            // of note_answered
+	code                        exchange.Code
 }
 
 func (f *fact) encode() {
@@ -61,12 +66,70 @@ func (f *fact) encode() {
 		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
 	}
 	f.Payload, _ = json.Marshal(all) // texts only
+	if f.Type == exchange.NoteAnswered {
+		f.Payload = json.RawMessage(onceOf(f.once, f.request).Payload(f.answer()))
+	}
 }
+
+func onceOf(key, request int) exchange.Once {
+	return exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
+}
+
+// answer is what a note_answered says.
+func (f *fact) answer() (status int, code exchange.Code, sentence string, r exchange.Result) {
+	if f.code != "" {
+		return 409, f.code, f.intent, r
+	}
+	return 200, "", "", exchange.Result{Ref: f.Thread, Status: f.status}
+}
+
+// note keeps the first answer to a key for a day.
+func (m *model) note(f fact) {
+	delete(m.idle, f.Actor)
+	name := fmt.Sprint(f.Actor, " ", f.once)
+	before, known := m.answers[name]
+	if known && f.TS.Sub(before.TS) < exchange.KeyLife || f.Actor == "" {
+		return
+	}
+	if _, there := m.threads[f.Thread]; there || f.Thread == "" || f.code != "" {
+		m.answers[name] = f
+	}
+}
+
+// checkActors asks of everyone for what they did last, for every key, and for one that was never used.
+func (m *model) checkActors(t *testing.T, s *exchange.State) {
+	t.Helper()
+	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
+		if got := s.LastEvent(actor); got != m.seen[actor] {
+			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
+		}
+		if s.Idle(actor) != m.idle[actor] {
+			t.Fatalf("%q is idle: %v", actor, s.Idle(actor))
+		}
+		for key := range keys + 1 {
+			want := ""
+			if f, ok := m.answers[fmt.Sprint(actor, " ", key)]; ok && m.now.Sub(f.TS) < exchange.KeyLife {
+				status, code, sentence, result := f.answer()
+				want = fmt.Sprint(status, code, sentence, result, f.request == 0)
+			}
+			if got := exchange.AnswerTo(s, actor, onceOf(key, 0), m.now); got != want {
+				t.Fatalf("%s was answered to key %d of %q, not %s", got, key, actor, want)
+			}
+		}
+	}
+}
+
+// keys is of how many the facts are.
+const keys = 12
 
 func (m *model) apply(f fact) {
 	m.events++
 	ts := f.TS.UTC().Truncate(time.Millisecond)
+	m.now = ts
 	switch f.Type {
+	case exchange.NoteAnswered:
+		m.note(f)
+		return
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		m.profile(f, ts)
 	case exchange.ExecutorRemoved:
@@ -83,6 +146,10 @@ func (m *model) apply(f fact) {
 	}
 	if f.Actor != "" {
 		m.seen[f.Actor] = ts
+	}
+	delete(m.idle, f.Actor)
+	if f.Actor != "" && f.Type == exchange.ExecutorRegistered && f.Seq > 0 && !m.gone[f.Actor] {
+		m.idle[f.Actor] = true
 	}
 }
 
@@ -278,11 +345,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("key %s opens %+v, not %q", hash, e, m.keys[hash])
 		}
 	}
-	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
-		if got := s.LastEvent(actor); got != m.seen[actor] {
-			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
-		}
-	}
+	m.checkActors(t, s)
 	if s.ReadOnly() != m.readOnly {
 		t.Fatalf("read-only since %q, not %q", s.ReadOnly(), m.readOnly)
 	}
@@ -300,13 +363,16 @@ func facts(seed int64, n, refs int) []fact {
 	all := make([]fact, n)
 	for i := range all {
 		ts = ts.Add(time.Duration(r.Intn(3)) * 700 * time.Microsecond)
+		if r.Intn(n/3) == 0 {
+			ts = ts.Add(time.Duration(r.Intn(30)) * time.Hour)
+		}
 		f := fact{Event: exchange.Event{TS: ts}}
 		if i >= old {
 			f.Seq = int64(i - old + 1)
 			f.TS = ts.Truncate(time.Millisecond)
 		}
 		f.Type = pick(exchange.ThreadCreated, exchange.ThreadCreated, exchange.StatusChanged, exchange.StatusChanged, exchange.StatusChanged, exchange.MessageAdded,
-			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
+			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed, exchange.NoteAnswered, exchange.NoteAnswered)
 		if r.Intn(n) == 0 {
 			f.Type = pick("note_x", "unheard_of", "never_heard_of")
 		}
@@ -333,6 +399,10 @@ func facts(seed int64, n, refs int) []fact {
 		f.status = pick("", "claimed", "in_progress", "completed", "pending", "cancelled", "delegated", "odd", fmt.Sprint("odd", r.Intn(50)), "waiting", "needs_input", "needs_confirmation", "pending")
 		f.executor = pick("", "phone", "tablet")
 		f.confirmed, f.delegatedTo, f.ifDenied = r.Intn(2) == 0, pick("", "", "phone"), pick("", "cancelled", "held")
+		f.once, f.request, f.code = r.Intn(keys), r.Intn(2), exchange.Code(pick("", "", "thread_closed", "odd code"))
+		if f.Type == exchange.NoteAnswered && r.Intn(3) == 0 {
+			f.Thread = ""
+		}
 		f.terms = someTermsOf(r)
 		f.name, f.key = pick("", "see", "hear"), keyName(r.Intn(6))
 		f.encode()

@@ -130,7 +130,7 @@ func (h *history) command() exchange.Command {
 	switch n := h.Intn(20); {
 	case n == 0:
 		id := h.pick("agent", "phone", "tablet", "robot", "late", "../x")
-		return &exchange.Register{ID: id, KeyHash: "hash of " + id}
+		return &exchange.Register{ID: id, KeyHash: "hash of " + id, Once: h.once()}
 	case n == 1:
 		c := h.caller()
 		name := h.pick("", "a name")
@@ -141,14 +141,14 @@ func (h *history) command() exchange.Command {
 	case n < 5:
 		return &exchange.Create{
 			Caller: h.caller(), Intent: h.pick("see", "fetch", "fetch", ""), Priority: h.pick("", "urgent", "low"),
-			Request: json.RawMessage(h.request()), Suffixes: []string{h.suffix(), h.suffix()},
+			Request: json.RawMessage(h.request()), Suffixes: []string{h.suffix(), h.suffix()}, Once: h.once(),
 		}
 	case n == 5:
 		return &exchange.Expire{}
 	}
 	statuses := append(exchange.Statuses()[:8], exchange.Statuses()...)
 	statuses = append(statuses, exchange.Delegated, "claimed", "in-progress", "canceled", "nonsense", "", "", "")
-	u := &exchange.Update{Caller: h.caller(), Ref: h.ref(), Status: h.pick(statuses...), Message: h.pick("", "note")}
+	u := &exchange.Update{Caller: h.caller(), Once: h.once(), Ref: h.ref(), Status: h.pick(statuses...), Message: h.pick("", "note")}
 	if thread, ok := h.state.Thread(u.Ref); ok && thread.Executor != "" && h.Intn(2) == 0 {
 		u.Caller = exchange.Caller{Executor: thread.Executor, KeyHash: h.keys[thread.Executor]}
 	}
@@ -165,6 +165,14 @@ func (h *history) command() exchange.Command {
 			`{"reply":{"confirm":true}}`, `{"reply":{"confirm":false}}`, `{"status":{"code":"needs_confirmation","if_denied":"cancelled"}}`, `{"status":{"code":"delegated","delegated_to":"phone"}}`)))
 	}
 	return u
+}
+
+// once is a key in every third command, one of a few, with one of two bodies.
+func (h *history) once() exchange.Once {
+	if h.Intn(3) > 0 {
+		return exchange.Once{}
+	}
+	return exchange.NewOnce(fmt.Sprint(h.Intn(60)), "", "", fmt.Append(nil, h.Intn(2)))
 }
 
 // request is a request block; its times come within a few batches.
@@ -210,8 +218,12 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) {
 			t.Fatalf("%+v was decided in two ways", c)
 		}
-		if refusal != nil && len(drafts) > 0 && (len(drafts) > 1 || drafts[0].Actor != "-") {
+		done := slices.DeleteFunc(slices.Clone(drafts), func(d exchange.Draft) bool { return d.Type == exchange.NoteAnswered })
+		if refusal != nil && len(done) > 0 && (len(done) > 1 || done[0].Actor != "-") {
 			t.Fatalf("%+v was refused, and did %+v", c, drafts)
+		}
+		if len(drafts)-len(done) > 1 {
+			t.Fatalf("%+v has two notes: %+v", c, drafts)
 		}
 		for _, d := range drafts {
 			add(d)
@@ -275,6 +287,9 @@ func TestEventsTellTheWholeState(t *testing.T) {
 		}
 		if !reflect.DeepEqual(look(again), look(h.state)) {
 			t.Fatalf("seed %d: the events give another state", seed)
+		}
+		if diff := exchange.Difference(again, h.state, equalPlaces); diff != "" {
+			t.Fatalf("seed %d: %s", seed, diff)
 		}
 	}
 	t.Logf("%d changes of a status", changes)

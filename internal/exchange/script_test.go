@@ -28,6 +28,9 @@ import (
 //	thread REF, list [status=(S,…)] [priority=(P,…)] [requestor=R] [executor=X] [eligible=X] [since=T] [limit=N] [next]
 //	executors, whose KEYHASH, seen ACTOR
 //	terms REF, eligible REF WHO, due
+//	snapshot                          goes on with what a snapshot of the state gives
+//
+// register, create and patch take once=K, an Idempotency-Key; the request's body is the input.
 //
 // A command prints its events, then what it answers, or "refused" with the code and the sentence.
 // Each is decided on a fork, and its events are then applied to the state and numbered, as the log does.
@@ -84,6 +87,10 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return s.apply(t, d.Input)
 	case "expire":
 		return s.decide(&exchange.Expire{})
+	case "snapshot":
+		before := s.state
+		s.state = decoded(t, encoded(t, before.Freeze()))
+		return exchange.Difference(before, s.state, equalPlaces)
 	case "terms", "eligible", "due":
 		return s.queryTerms(t, d)
 	}
@@ -206,9 +213,10 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 	key := "key-" + who
 	d.MaybeScanArgs(t, "key", &key)
 	caller := exchange.Caller{Executor: who, KeyHash: key}
+	once := onceIn(t, d)
 	switch d.Cmd {
 	case "register":
-		c := &exchange.Register{ID: who, KeyHash: key}
+		c := &exchange.Register{Once: once, ID: who, KeyHash: key}
 		for _, arg := range d.CmdArgs[1:] {
 			switch arg.Key {
 			case "name":
@@ -219,7 +227,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		}
 		return c
 	case "create":
-		c := &exchange.Create{Caller: caller, Suffixes: []string{"XY1Z"}}
+		c := &exchange.Create{Caller: caller, Once: once, Suffixes: []string{"XY1Z"}}
 		if i := slices.IndexFunc(d.CmdArgs, func(a datadriven.CmdArg) bool { return a.Key == "suffixes" }); i > 0 {
 			c.Suffixes = d.CmdArgs[i].Vals
 		}
@@ -238,7 +246,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 			Message string            `json:"message"`
 			Mess    []json.RawMessage `json:"mess"`
 		}](t, d)
-		return &exchange.Update{Caller: caller, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
+		return &exchange.Update{Caller: caller, Once: once, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
 	}
 	of := who
 	d.MaybeScanArgs(t, "of", &of)
@@ -255,6 +263,20 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		Capabilities *[]string `json:"capabilities"`
 	}](t, d)
 	return &exchange.UpdateExecutor{Caller: caller, ID: of, DisplayName: body.DisplayName, Capabilities: body.Capabilities}
+}
+
+// onceIn is the Idempotency-Key of a command.
+func onceIn(t *testing.T, d *datadriven.TestData) (none exchange.Once) {
+	if !d.HasArg("once") {
+		return none
+	}
+	var key string
+	d.ScanArgs(t, "once", &key)
+	path := d.CmdArgs[0].Key
+	if d.Cmd == "patch" {
+		path = d.CmdArgs[1].Key
+	}
+	return exchange.NewOnce(key, d.Cmd, path, []byte(d.Input+fmt.Sprint(d.HasArg("caps"))))
 }
 
 func decode[T any](t *testing.T, d *datadriven.TestData) T {

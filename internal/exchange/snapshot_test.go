@@ -136,6 +136,9 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0}, most),
 		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 1}, most),
 		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
+		"answers":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0}, most, []byte{0, 1}),
+		"sentence":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 1, 2, 1}, make([]byte, 32), []byte{1, 0}, huge),
+		"idle":         slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 0}, most),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -161,7 +164,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		return slices.Concat(name, []byte{0, 1}, thread, slices.Concat(terms...))
 	}
 	for what, b := range map[string][]byte{
-		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms),
+		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms, []byte{2}, bytes.Repeat([]byte{7}, 16)),
 		"name twice":               {0, 2, 1, 'x', 0, 1, 'x', 0, 0, 0, 0},
 		"empty name":               {0, 1, 0, 0, 0, 0, 0},
 		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
@@ -184,9 +187,12 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"terms of thread 0":        alone([]byte{1, 0}, terms[1:]),
 		"terms twice":              alone([]byte{2}, terms, []byte{0}, terms[1:]),
 		"terms of another thread":  alone([]byte{2}, terms, terms),
+		"attachments cut off":      alone([]byte{0, 2}, bytes.Repeat([]byte{7}, 15)),
+		"no number of attachments": alone([]byte{0}),
 		"terms without any":        alone([]byte{1, 1, 0, 0, 0, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
+		b = append(b, 0, 0) // no answers, and nobody idle
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -254,7 +260,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

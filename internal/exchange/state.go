@@ -115,6 +115,9 @@ func (s *State) LastEvent(actor string) time.Time {
 }
 
 func (s *State) see(actor string, ts time.Time) {
+	if actor == "" {
+		return
+	}
 	if s.base != nil {
 		s.changed.see(actor, ts)
 	} else {

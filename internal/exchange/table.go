@@ -35,24 +35,26 @@ const (
 // table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
 // or messages don't fit into the memory of a machine that runs this.
 type table struct {
-	slots     pages[slot]
-	messages  pages[said]
-	texts     arena
-	names     names
-	index     index
-	recent    chain
-	byStatus  [statusClasses][priorityClasses]chain
-	people    []person // by the number of the name
-	demands   demands
-	terms     sparse
-	deadlines deadlines
-	scratch   []byte
+	slots       pages[slot]
+	messages    pages[said]
+	texts       arena
+	names       names
+	index       index
+	recent      chain
+	byStatus    [statusClasses][priorityClasses]chain
+	people      []person // by the number of the name
+	demands     demands
+	terms       sparse
+	deadlines   deadlines
+	answers     answers
+	attachments pages[uint64] // hashes of the keys that events have named
+	scratch     []byte
 }
 
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
-		index: newIndex(),
+		index: newIndex(), attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{place: firstPlace}) // 0 is none
@@ -188,6 +190,7 @@ func (t *table) said(number uint32) []At {
 func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(),
-		recent: chain{newest: t.recent.newest, oldest: t.recent.oldest, count: t.recent.count}, terms: t.terms.freeze(),
+		recent: chain{newest: t.recent.newest, oldest: t.recent.oldest, count: t.recent.count},
+		terms:  t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -106,6 +107,7 @@ func (s threadState) send(w http.ResponseWriter, status int) error {
 type threadAnswer struct {
 	*engine.Thread
 	tag string
+	ctx context.Context // of the request, for reading what its messages keep beside the log
 }
 
 // summarySize is about what a ThreadSummary takes.
@@ -117,15 +119,22 @@ const inlineBlocks = 16 << 10
 
 func (t threadAnswer) VisitGetRequestResponse(w http.ResponseWriter) error {
 	w.Header()[etagHeader] = []string{t.tag}
-	pieces := t.pieces()
+	pieces, holes := t.pieces()
+	if len(holes) > 0 {
+		err := t.stream(w, pieces, holes)
+		if err != nil {
+			delete(w.Header(), etagHeader) // of a refusal, where the answer has not begun
+		}
+		return err
+	}
 	err := writeJSON(w, http.StatusOK, pieces...)
 	giveBuffer(pieces[0])
 	return err
 }
 
-// pieces returns the answer in parts. The first is a buffer of the pool; others may be the exchange's own.
-func (t threadAnswer) pieces() [][]byte {
-	var pieces [][]byte
+// pieces returns the answer in parts, and what belongs between them. The first is a buffer of the pool; others may
+// be the exchange's own.
+func (t threadAnswer) pieces() (pieces [][]byte, holes []hole) {
 	size := summarySize
 	for _, m := range t.Messages {
 		size += summarySize + min(len(m.Mess), inlineBlocks)
@@ -142,6 +151,14 @@ func (t threadAnswer) pieces() [][]byte {
 		switch {
 		case len(m.Mess) == 0:
 			text = append(text, "[]"...)
+		case len(m.Attachments) > 0:
+			for _, p := range engine.Pieces(&m) {
+				if p.Text == nil {
+					pieces, text = append(pieces, text), nil
+					holes = append(holes, hole{len(pieces), p.Attachment})
+				}
+				text = append(text, p.Text...)
+			}
 		case len(m.Mess) <= inlineBlocks:
 			text = append(text, m.Mess...)
 		default:
@@ -150,7 +167,7 @@ func (t threadAnswer) pieces() [][]byte {
 		}
 		text = append(text, '}')
 	}
-	return append(pieces, append(text, "]}}\n"...))
+	return append(pieces, append(text, "]}}\n"...)), holes
 }
 
 // appendThreads appends a list of threads; cursor is that of the next page, "" for none.

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // generator makes requests from the contract: mostly as it says, with something wrong now and then.
@@ -73,6 +75,9 @@ func (g *generator) sample() sample {
 	case !g.one(20):
 		s.header.Set("Authorization", "Bearer "+g.keys[min(g.IntN(3), len(g.keys)-1)])
 	}
+	if op.keyed || g.one(20) {
+		g.idempotencyKey(s.header)
+	}
 	if op.body != nil {
 		s.body = g.json(op.body)
 		if g.one(100) {
@@ -85,8 +90,27 @@ func (g *generator) sample() sample {
 			s.header.Set("Content-Type", media)
 		}
 	}
-	s.strict = g.strict
+	if op.body == nil && op.route.Operation.RequestBody != nil { // somebody's file
+		s.body = pick(g, "a photo", "x", strings.Repeat("y", 5000))
+		s.header.Set("Content-Type", "application/octet-stream")
+		g.strict = g.strict || strings.Contains(s.target, "name=") // of which the contract says only that it is a text
+	}
+	s.strict = g.strict || strings.Contains(s.target, "%2e%2e") || strings.Contains(s.target, "a%2Fb")
 	return s
+}
+
+// idempotencyKey adds one, often one that was used before, now and then one that is none.
+func (g *generator) idempotencyKey(h http.Header) {
+	switch {
+	case g.one(2):
+	case g.one(20):
+		h.Set(idempotencyHeader, pick(g, "é", "a\x7f", strings.Repeat("k", exchange.MaxKey+1), "a\tb", "a\x00", "short"))
+	case g.one(40): // the stock middleware looks at the first, or takes it for none
+		h[idempotencyHeader] = pick(g, []string{"one", "two"}, []string{""})
+		g.strict = true
+	default:
+		h.Set(idempotencyHeader, fmt.Sprintf(pick(g, "key %d, of a request", "{%d}%%2e \\ \"%[1]d\";a=b ~~~~", "%022d"), g.IntN(40)))
+	}
 }
 
 func (g *generator) media() string {

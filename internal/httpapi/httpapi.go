@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -26,6 +28,8 @@ type Exchange interface {
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
 	ThreadUnless(ctx context.Context, c engine.Caller, ref string, known func(*exchange.Thread) bool) (*engine.Thread, error)
+	Attachment(ctx context.Context, c engine.Caller, ref, name string) (*engine.Attachment, error)
+	Upload(ctx context.Context, c engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error)
 	ListUnless(ctx context.Context, c engine.Caller, f exchange.Filter, known func(engine.ListVersion) bool) (engine.List, error)
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
@@ -59,6 +63,8 @@ type Options struct {
 	Storage      string       // the STORAGE_TYPE, for /health
 	Access       Access
 	Capabilities Catalogue // nil is an empty one
+
+	AttachmentMax int64 // how many bytes an upload may have; 0 is DefaultAttachmentMax
 }
 
 // handlers implements the contract's operations.
@@ -81,6 +87,7 @@ func New(e Exchange, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.AttachmentMax = cmp.Or(o.AttachmentMax, DefaultAttachmentMax)
 	doc, err := contract()
 	if err != nil {
 		panic("httpapi: the embedded contract: " + err.Error())

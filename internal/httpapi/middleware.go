@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -26,6 +27,7 @@ type call struct {
 	id     string
 	logger *slog.Logger
 	caller engine.Caller
+	once   exchange.Once
 	answer answer
 	route  *chi.Context // nil before and after routing
 
@@ -102,7 +104,7 @@ var (
 	}
 	preflight = []header{
 		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Registration-Token, X-Request-Id"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -12,6 +12,7 @@ import (
 func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
 	b := r.Body.(*body)
 	cmd := &exchange.Create{
+		Once:         callOf(ctx).once,
 		Intent:       b.text("intent"),
 		Context:      compactOrNil(b.get("context").raw),
 		Priority:     b.text("priority"),
@@ -42,13 +43,16 @@ func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObj
 	if held {
 		return notModified(tag), nil
 	}
-	return threadAnswer{thread, tag}, nil
+	if media := r.Params.Media; media != nil && *media == server.MediaLink {
+		linkMedia(thread, r.ExchangeID)
+	}
+	return threadAnswer{thread, tag, ctx}, nil
 }
 
 // UpdateRequest implements PATCH …/requests/{ref}.
 func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequestObject) (server.UpdateRequestResponseObject, error) {
 	b := r.Body.(*body)
-	cmd := &exchange.Update{Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
+	cmd := &exchange.Update{Once: callOf(ctx).once, Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
 	for _, block := range b.get("mess").items {
 		cmd.Mess = append(cmd.Mess, compact(block))
 	}

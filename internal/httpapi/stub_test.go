@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
@@ -63,6 +65,18 @@ func (w willing) ListUnless(ctx context.Context, _ engine.Caller, _ exchange.Fil
 		list.Threads = []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}
 	}
 	return list, w.do(ctx)
+}
+
+func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {
+	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: strings.NewReader("a photo")}, w.do(ctx)
+}
+
+func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
+	size, err := io.Copy(io.Discard, content)
+	if err != nil {
+		return exchange.Attachment{}, err
+	}
+	return exchange.Attachment{Key: "attachments/exchange=home/" + ref + "/1", Name: name, Type: mediaType, Size: size}, w.do(ctx)
 }
 
 func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {

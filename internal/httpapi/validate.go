@@ -29,11 +29,12 @@ type gate struct {
 type operation struct {
 	secured   bool // it takes an API key
 	registers bool // it takes the registration token, where there is one
+	keyed     bool // it takes an Idempotency-Key
 	path      []*openapi3.Parameter
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
-	body      *openapi3.Schema // nil where it takes none
+	body      *openapi3.Schema // nil where it takes none, or somebody's file
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
@@ -68,10 +69,14 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			}
 		case openapi3.ParameterInQuery:
 			o.query = append(o.query, ref.Value)
+		case openapi3.ParameterInHeader:
+			o.keyed = o.keyed || ref.Value.Name == idempotencyHeader
 		}
 	}
 	if op.RequestBody != nil {
-		o.body = op.RequestBody.Value.Content.Get("application/json").Schema.Value
+		if content := op.RequestBody.Value.Content["application/json"]; content != nil { // else its handler reads it
+			o.body = content.Schema.Value
+		}
 	}
 	if op.OperationID == "createRequest" {
 		o.lenient = lenientRequest
@@ -140,6 +145,10 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 	if err := op.checkParameters(r); err != nil {
 		return err
 	}
+	key, err := op.idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	if op.body == nil {
 		return nil
 	}
@@ -148,6 +157,9 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	r.Body = b
+	if key != "" {
+		callOf(r.Context()).once = onceOf(r, key, text)
+	}
 	return nil
 }
 

@@ -222,6 +222,37 @@ func testRanges(t *testing.T, s Store) {
 	}
 }
 
+// testReadRange: the same in one call, of objects that are overwritten by longer ones and deleted meanwhile.
+func testReadRange(t *testing.T, s Store) {
+	const key = "events/exchange=home/2026/02/01/object"
+	ctx := t.Context()
+	_, err := s.ReadRange(ctx, key, 0, 1)
+	wants(t, s, err, "no such key", "range of nothing")
+	read := func(start, length int64, want string) {
+		t.Helper()
+		if got, err := s.ReadRange(ctx, key, start, length); err != nil || string(got) != want {
+			t.Errorf("%d bytes at %d: %q, %v; want %q", length, start, got, err, want)
+		}
+	}
+	mustCreate(t, s, key, "0123456789")
+	for range 2 {
+		read(0, 10, "0123456789")
+		read(4, 3, "456")
+		read(8, 4, "89")
+		read(10, 1, "")
+		read(40, 4, "")
+	}
+	if err := s.Bucket().WriteAll(ctx, key, []byte("0123456789abcdef"), nil); err != nil {
+		t.Fatal(err)
+	}
+	read(8, 4, "89ab")
+	if err := s.Bucket().Delete(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ReadRange(ctx, key, 8, 4)
+	wants(t, s, err, "no such key", "range of a deleted object")
+}
+
 // testBigObject: more than the biggest commit, as one object.
 func testBigObject(t *testing.T, s Store) {
 	content := make([]byte, 9<<20)

@@ -13,6 +13,7 @@ import (
 type Store interface {
 	Bucket() *blob.Bucket
 	ListAfter(prefix, key string) *blob.ListOptions
+	ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error)
 	Exists(err error) bool
 	NoSuchKey(err error) bool
 	Changed(err error) bool
@@ -63,6 +64,7 @@ func Run(t *testing.T, open Maker, o Options) {
 	t.Run("ListedIsComplete", func(t *testing.T) { testListedIsComplete(t, open(t), o) })
 	t.Run("AbandonedWriter", func(t *testing.T) { testAbandonedWriter(t, open(t)) })
 	t.Run("Ranges", func(t *testing.T) { testRanges(t, open(t)) })
+	t.Run("ReadRange", func(t *testing.T) { testReadRange(t, open(t)) })
 	t.Run("BigObject", func(t *testing.T) { testBigObject(t, open(t)) })
 	t.Run("Siblings", func(t *testing.T) { testSiblings(t, open(t)) })
 	t.Run("LongListing", func(t *testing.T) { testLongListing(t, open(t), o) })

@@ -90,7 +90,7 @@ func state(t *testing.T, d *Dir, key string) []byte {
 	return data
 }
 
-func list(t *testing.T, d *Dir) []string {
+func keysIn(t *testing.T, d *Dir) []string {
 	t.Helper()
 	page, err := d.ListPaged(context.Background(), &driver.ListOptions{})
 	if err != nil {
@@ -168,7 +168,7 @@ func crashAt(t *testing.T, c change, n int) (done bool) {
 		t.Fatalf("crash before call %d: %d files in .tmp after the next start", n, left)
 	}
 	want := slices.DeleteFunc([]string{oldKey, newKey}, func(k string) bool { return state(t, again, k) == nil })
-	if keys := list(t, again); !slices.Equal(keys, want) {
+	if keys := keysIn(t, again); !slices.Equal(keys, want) {
 		t.Fatalf("crash before call %d: listed are %q, readable %q", n, keys, want)
 	}
 	return made <= n

@@ -18,7 +18,7 @@ import (
 )
 
 // Dir is a bucket on a directory that this process has locked. It is a gocloud driver, to be opened
-// with blob.NewBucket, plus what the portable type cannot say: Load, Replace, Settle, Spelling.
+// with blob.NewBucket, plus what the portable type cannot say: Load, Replace, ReadRange, Settle, Spelling.
 // It is safe for concurrent use.
 type Dir struct {
 	root     *os.Root
@@ -32,6 +32,7 @@ type Dir struct {
 	temps    atomic.Uint64 // with pid, names the next temporary file
 	settled  folderSet
 	reading  readFolder
+	opened   openFiles
 	keys     keyLocks
 	failed   atomic.Pointer[Error]
 	mu       sync.RWMutex // held to read by every call that changes something, so that Close waits
@@ -304,6 +305,7 @@ func (d *Dir) release() error {
 	}
 	err = errors.Join(err, d.root.Close())
 	d.reading.close()
+	d.opened.close()
 	return err
 }
 

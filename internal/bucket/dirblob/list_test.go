@@ -126,7 +126,7 @@ func TestForeignFiles(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(path, "pipe"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	keys := list(t, d)
+	keys := keysIn(t, d)
 	if len(keys) != 18 || !slices.IsSorted(keys) { // 2×9, less "%" at the top, which has no key, and "inside"
 		t.Errorf("listed: %d, %q", len(keys), keys)
 	}

@@ -249,7 +249,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write(newData)
-	if keys := list(t, d); len(keys) != 1 || keys[0] != oldKey {
+	if keys := keysIn(t, d); len(keys) != 1 || keys[0] != oldKey {
 		t.Errorf("listed while a writer is open: %q", keys)
 	}
 	if temps(t, path) != 1 {
@@ -269,7 +269,7 @@ func TestSweep(t *testing.T) {
 	if n := temps(t, path); n > 0 {
 		t.Errorf("%d files stay in .tmp", n)
 	}
-	if keys := list(t, d); len(keys) != 1 || keys[0] != oldKey {
+	if keys := keysIn(t, d); len(keys) != 1 || keys[0] != oldKey {
 		t.Errorf("listed after the sweep: %q", keys)
 	}
 }

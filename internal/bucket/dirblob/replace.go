@@ -126,6 +126,7 @@ func (d *Dir) Delete(ctx context.Context, key string, o *driver.DeleteOptions) e
 	} else if err != nil {
 		return d.unread(op, err)
 	}
+	d.opened.drop(path)
 	if err := d.disk.sync(folder); err != nil {
 		return d.fail(op, cause(err))
 	}

@@ -195,6 +195,8 @@ func (w *writer) place() error {
 	if w.create {
 		// A second name that stays is litter, no harm: files are never written in place.
 		_ = w.dir.disk.unlink(w.temp)
+	} else {
+		w.dir.opened.drop(w.path)
 	}
 	w.temp = ""
 	return nil

@@ -46,6 +46,8 @@ type config struct {
 	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
 	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
 	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each, and delete photos and files that no message names; a running server does so by itself."`
+	Import   transfer     `cmd:"" help:"Send the threads in a folder of MESSE-AF files to a running server; those that are there already are left alone."`
+	Export   exporting    `cmd:"" help:"Write the threads of an exchange of a running server into a folder of MESSE-AF files."`
 	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
 }
 
@@ -102,8 +104,8 @@ func (c *config) check(command string) error {
 		return err
 	}
 	switch command {
-	case "health", "register":
-		if port == 0 && c.Register.URL == "" {
+	case "health", "register", "import <dir>", "export <dir>":
+		if port == 0 && c.Register.URL+c.Import.URL+c.Export.URL == "" {
 			return errors.New("PORT: must be the port of the server to ask, not 0")
 		}
 		return nil // the storage is the server's

@@ -43,6 +43,7 @@ const (
 	ErrorCodeReserved             ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
 	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
 	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
 	ErrorCodeTimeout              ErrorCode = "timeout"
 	ErrorCodeTooEarly             ErrorCode = "too_early"
@@ -102,6 +103,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeThreadClosed:
 		return true
+	case ErrorCodeThreadExists:
+		return true
 	case ErrorCodeThreadNotFound:
 		return true
 	case ErrorCodeTimeout:
@@ -117,6 +120,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -569,6 +608,36 @@ type Error struct {
 // ErrorCode What is wrong, in a word that does not change.
 type ErrorCode string
 
+// Event Something that happened. New types may be added; ignore those you don't know.
+type Event struct {
+	// ActorID The executor who caused it; `-` for the exchange itself.
+	ActorID string `json:"actor_id"`
+	EventID string `json:"event_id"`
+
+	// EventType Example: status_changed
+	EventType  string                 `json:"event_type"`
+	ExchangeID string                 `json:"exchange_id"`
+	Payload    map[string]interface{} `json:"payload"`
+
+	// Seq Its number in the exchange, from 1 on.
+	Seq int64 `json:"seq"`
+
+	// ThreadRef The thread that it is about; `null` for none.
+	ThreadRef *string   `json:"thread_ref"`
+	TS        time.Time `json:"ts"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether the log goes on behind `next`.
+	More bool `json:"more"`
+
+	// Next The `since` of the next page. Every event up to it was looked at.
+	Next int64 `json:"next"`
+}
+
 // Executor defines model for Executor.
 type Executor struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
@@ -596,6 +665,27 @@ type ExecutorRemoved struct {
 	ExecutorID string `json:"executor_id"`
 	Removed    bool   `json:"removed"`
 }
+
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
 
 // GoogleChatChannel defines model for GoogleChatChannel.
 type GoogleChatChannel struct {
@@ -628,6 +718,25 @@ type HealthService string
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Import The files of threads, as one of `content` and `files`.
+type Import struct {
+	// Content The one file of a v1 thread, YAML.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of one or more threads.
+	Files                *[]ThreadFile          `json:"files,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
 
 // MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
 // is kept beside the log.
@@ -892,6 +1001,10 @@ type Thread struct {
 	Ref         string `json:"ref"`
 	RequestorID string `json:"requestor_id"`
 
+	// Seq The `seq` of the thread's last event, for `since`. It grows with each; 0 in a thread that has none but
+	// from a server before this one.
+	Seq int64 `json:"seq"`
+
 	// Status Where a thread stands. `pending` waits for an executor. `claimed`, `in_progress`, `waiting`, `held`,
 	// `retrying`, `needs_input` and `needs_confirmation` are in an executor's hands. `completed`, `partial`,
 	// `failed`, `declined`, `expired`, `cancelled` and `superseded` are the end. Threads that another server wrote
@@ -919,6 +1032,23 @@ type ThreadChange struct {
 type ThreadDetail struct {
 	// Thread A request and everything said about it.
 	Thread Thread `json:"thread"`
+}
+
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // ThreadList defines model for ThreadList.
@@ -1001,6 +1131,9 @@ type WebhookChannel struct {
 // WebhookChannelType defines model for WebhookChannel.Type.
 type WebhookChannelType string
 
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 
@@ -1067,6 +1200,32 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Since Only events behind the one with this `seq`; 0 for all. Without it, from now on.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ref Only events about this thread.
+	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
+
+	// Status Only events that give a thread this status: a new thread is `pending`. Messages and events about executors
+	// are none of them.
+	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit At most that many events on a page; 100 without it. A stream has no end and knows no limit.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
 // RegisterExecutorParams defines parameters for RegisterExecutor.
 type RegisterExecutorParams struct {
 	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
@@ -1124,6 +1283,14 @@ type GetRequestParams struct {
 	// Media How large media in messages are shown, as they were sent or as links.
 	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
 
+	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
+	// earlier.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
+	// only.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
 	// IfNoneMatch The `ETag` of an earlier answer, for a 304 while nothing has changed.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
@@ -1151,6 +1318,9 @@ type UploadAttachmentParams struct {
 
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
 type UpdateExecutorJSONRequestBody = ProfileChange
+
+// ImportThreadsJSONRequestBody defines body for ImportThreads for application/json ContentType.
+type ImportThreadsJSONRequestBody = Import
 
 // RegisterExecutorJSONRequestBody defines body for RegisterExecutor for application/json ContentType.
 type RegisterExecutorJSONRequestBody = Registration
@@ -1330,6 +1500,89 @@ func (a GoogleChatChannel) MarshalJSON() ([]byte, error) {
 	object["webhook_url"], err = json.Marshal(a.WebhookURL)
 	if err != nil {
 		return nil, fmt.Errorf("error marshaling 'webhook_url': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for Import. Returns the specified
+// element and whether it was found
+func (a Import) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Import
+func (a *Import) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a *Import) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["files"]; found {
+		err = json.Unmarshal(raw, &a.Files)
+		if err != nil {
+			return fmt.Errorf("error reading 'files': %w", err)
+		}
+		delete(object, "files")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a Import) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.Content != nil {
+		object["content"], err = json.Marshal(a.Content)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'content': %w", err)
+		}
+	}
+
+	if a.Files != nil {
+		object["files"], err = json.Marshal(a.Files)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'files': %w", err)
+		}
 	}
 
 	for fieldName, field := range a.AdditionalProperties {
@@ -2692,6 +2945,100 @@ func (a ThreadChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // Getter for additional properties for WebhookChannel. Returns the specified
 // element and whether it was found
 func (a WebhookChannel) Get(fieldName string) (value interface{}, found bool) {
@@ -2993,6 +3340,27 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEvents Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListExecutors List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -3050,6 +3418,57 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportThread Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreadsWithBody Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreads Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterExecutorWithBody Register an executor and get its API key
 	//
@@ -3120,10 +3539,13 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
 	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
 	//
 	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3200,6 +3622,37 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 func (c *Client) ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCapabilitiesRequest(c.Server, exchangeID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, exchangeID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3318,6 +3771,87 @@ func (c *Client) UpdateExecutor(ctx context.Context, exchangeID Exchange, execut
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateKeyRequest(c.Server, exchangeID, executorID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportThread Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *Client) ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportThreadRequest(c.Server, exchangeID, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreadsWithBody Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequestWithBody(c.Server, exchangeID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequest(c.Server, exchangeID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3447,10 +3981,13 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params 
 	return c.Client.Do(req)
 }
 
-// GetRequest Read a request and all its messages
+// GetRequest Read a request and all its messages, now or when it changes
 //
 // Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 // and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3644,6 +4181,118 @@ func NewListCapabilitiesRequest(server string, exchangeID Exchange, params *List
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, exchangeID Exchange, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ref != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ref", *params.Ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -3856,6 +4505,121 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewExportThreadRequest constructs an http.Request for the ExportThread method
+func NewExportThreadRequest(server string, exchangeID Exchange, ref Ref, params *ExportThreadParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/export/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportThreadsRequest calls the generic ImportThreads builder with application/json body
+func NewImportThreadsRequest(server string, exchangeID Exchange, body ImportThreadsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewImportThreadsRequestWithBody(server, exchangeID, "application/json", bodyReader)
+}
+
+// NewImportThreadsRequestWithBody constructs an http.Request for the ImportThreads method, with any body, and a specified content type
+func NewImportThreadsRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4198,6 +4962,30 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 
 		}
 
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -4522,6 +5310,29 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilitiesWithResponse(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*ListCapabilitiesResponse, error)
 
+	// ListEventsWithResponse Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
 	// ListExecutorsWithResponse List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -4587,6 +5398,59 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error)
+
+	// ExportThreadWithResponse Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error)
+
+	// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
+
+	// ImportThreadsWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
 
 	// RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 	//
@@ -4659,10 +5523,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
 	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
-	// GetRequestWithResponse Read a request and all its messages
+	// GetRequestWithResponse Read a request and all its messages, now or when it changes
 	//
 	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4830,6 +5697,110 @@ func (r ListCapabilitiesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCapabilitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse429Headers the declared response headers of an HTTP 429 response for ListEvents
+type ListEventsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListEventsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListEventsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListEventsResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListEventsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListEventsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListEventsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5329,6 +6300,235 @@ func (r RotateKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportThreadResponse429Headers the declared response headers of an HTTP 429 response for ExportThread
+type ExportThreadResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ExportThreadResponse503Headers the declared response headers of an HTTP 503 response for ExportThread
+type ExportThreadResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ExportThreadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Exported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExportThreadResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportThreadResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportThreadResponse) GetJSON200() *Exported {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ExportThreadResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ExportThreadResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ExportThreadResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ExportThreadResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ExportThreadResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ExportThreadResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ExportThreadResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportThreadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportThreadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportThreadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportThreadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportThreadsResponse429Headers the declared response headers of an HTTP 429 response for ImportThreads
+type ImportThreadsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ImportThreadsResponse503Headers the declared response headers of an HTTP 503 response for ImportThreads
+type ImportThreadsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ImportThreadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Imported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ImportThreadsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ImportThreadsResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ImportThreadsResponse) GetJSON201() *Imported {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ImportThreadsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ImportThreadsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ImportThreadsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ImportThreadsResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ImportThreadsResponse) GetJSON409() *Conflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ImportThreadsResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ImportThreadsResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ImportThreadsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ImportThreadsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ImportThreadsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportThreadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportThreadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportThreadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportThreadsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6318,6 +7518,35 @@ func (c *ClientWithResponses) ListCapabilitiesWithResponse(ctx context.Context, 
 	return ParseListCapabilitiesResponse(rsp)
 }
 
+// ListEventsWithResponse Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, exchangeID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
 // ListExecutorsWithResponse List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -6418,6 +7647,77 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 		return nil, err
 	}
 	return ParseRotateKeyResponse(rsp)
+}
+
+// ExportThreadWithResponse Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *ClientWithResponses) ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error) {
+	rsp, err := c.ExportThread(ctx, exchangeID, ref, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportThreadResponse(rsp)
+}
+
+// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreadsWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
+}
+
+// ImportThreadsWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreads(ctx, exchangeID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
 }
 
 // RegisterExecutorWithBodyWithResponse Register an executor and get its API key
@@ -6521,10 +7821,13 @@ func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exc
 	return ParseCreateRequestResponse(rsp)
 }
 
-// GetRequestWithResponse Read a request and all its messages
+// GetRequestWithResponse Read a request and all its messages, now or when it changes
 //
 // Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 // and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6720,6 +8023,107 @@ func ParseListCapabilitiesResponse(rsp *http.Response) (*ListCapabilitiesRespons
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListCapabilitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/event-stream) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -7189,6 +8593,226 @@ func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers RotateKeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportThreadResponse parses an HTTP response from a ExportThreadWithResponse call
+func ParseExportThreadResponse(rsp *http.Response) (*ExportThreadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportThreadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Exported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/zip) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ExportThreadResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportThreadResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportThreadsResponse parses an HTTP response from a ImportThreadsWithResponse call
+func ParseImportThreadsResponse(rsp *http.Response) (*ImportThreadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportThreadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ImportThreadsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ImportThreadsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -143,20 +143,41 @@ func (e *Engine) makeRoom(ctx, soon context.Context, size int64) error {
 		return nil
 	}
 	size = min(size, maxReading)
-	if err := e.reading.Acquire(soon, size); err != nil {
-		if ctx.Err() != nil {
-			return e.unreadable(ctx, ctx.Err())
-		}
-		return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	if err := e.acquire(ctx, soon, size); err != nil {
+		return err
 	}
 	context.AfterFunc(ctx, func() { e.reading.Release(size) })
 	return nil
 }
 
+func (e *Engine) acquire(ctx, soon context.Context, size int64) error {
+	switch {
+	case e.reading.Acquire(soon, size) == nil:
+		return nil
+	case ctx.Err() != nil:
+		return e.unreadable(ctx, ctx.Err())
+	}
+	return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+}
+
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
 // the head: where a message stands is known from having applied it.
 func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
-	e, size := x.engine, eventlog.Size(cold)
+	events, err := x.fetchEvents(ctx, slices.Compact(cold)) // the messages of an import have one place
+	if err != nil {
+		return nil, err
+	}
+	messages := beginning
+	for _, ev := range events {
+		messages = append(messages, exchange.MessagesOf(exchange.Event(ev))...)
+	}
+	x.engine.bodies.keep(threadName{x.id, ref}, messages)
+	return messages, nil
+}
+
+// fetchEvents reads single events of the log; the room for them is taken until ctx ends.
+func (x *running) fetchEvents(ctx context.Context, at []exchange.At) ([]eventlog.Event, error) {
+	e, size := x.engine, eventlog.Size(at)
 	soon := ctx
 	if e.store.Shared() || size > freeReading { // else there is nothing to wait for that heeds it
 		var cancel context.CancelFunc
@@ -166,17 +187,12 @@ func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Me
 	if err := e.makeRoom(ctx, soon, size); err != nil {
 		return nil, err
 	}
-	events, err := x.log.Fetch(soon, cold)
+	events, err := x.log.Fetch(soon, at)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
 	}
 	if err != nil {
 		return nil, e.unreadable(ctx, err)
 	}
-	messages := beginning
-	for _, ev := range events {
-		messages = append(messages, messageOf(ev))
-	}
-	e.bodies.keep(threadName{x.id, ref}, messages)
-	return messages, nil
+	return events, nil
 }

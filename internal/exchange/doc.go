@@ -27,6 +27,9 @@
 //     was decided on, but for the request in the first message of a thread, from which its terms are taken.
 //   - Only an event changes a thread. A query never takes a thread for expired because of the time; what is
 //     decided about one that is due commits its expiry first (situation).
+//   - An import is one event for each thread, whatever happened to it elsewhere. Its messages share that
+//     event's place, so it costs one record of a message. It was updated when it came in: the times in its
+//     file, which may be any, never put a list out of order.
 //   - Refs are never reused: a thread, once there, is never removed. Ids of executors neither: of one who
 //     was removed the state keeps the id, for good.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
@@ -45,7 +48,8 @@
 // fields and its text and little else, and the garbage collector, which looks at pointers, sees none
 // per thread:
 //
-//   - table.go: a thread is a slot of 96 bytes, a message a record of 28, both named by a number. pages.go
+//   - table.go: a thread is a slot of 96 bytes, a message a record of 28 (said.go), a change of the status one
+//     of 24 (history.go), all named by a number. pages.go
 //     holds them in pages that never move, with one pointer for each page.
 //   - text.go: refs and intents stand one after the other in chunks. What is read is a part of a chunk, and
 //     no copy.
@@ -69,7 +73,7 @@
 //
 // # Files
 //
-// One command per file: register.go, create.go, update.go, expire.go, profile.go, key.go, remove.go; each
+// One command per file: register.go, create.go, update.go, import.go, expire.go, profile.go, key.go, remove.go; each
 // holds the payloads it writes and how they are folded. status.go and steps.go are the state machine, terms.go
 // what a request asks for and who is eligible, attachments.go what events keep beside the log, blocks.go what
 // is read out of a message, ref.go and id.go the names, once.go and answers.go keyed commands, state.go and

@@ -24,6 +24,7 @@ const (
 	CodeRateLimited        Code = "rate_limited"           // too many of its kind from one address
 	CodeAlreadyRegistered  Code = "already_registered"     // the executor id is taken
 	CodeNameTaken          Code = "name_taken"             // the same name in another case exists
+	CodeThreadExists       Code = "thread_exists"          // an imported thread is here already
 	CodeAlreadyClaimed     Code = "already_claimed"        // someone else holds the thread
 	CodeThreadClosed       Code = "thread_closed"          // a terminal thread takes no further status
 	CodeReserved           Code = "reserved"               // the thread was delegated to another executor

@@ -24,6 +24,14 @@ func MessageOf(e Event) Message {
 	return Message{From: e.Actor, TS: e.TS, Mess: list(messIn(e.Payload)), Attachments: AttachmentsOf(e)}
 }
 
+// MessagesOf returns what an event says that Messages has given as a place: one message, or all of an import.
+func MessagesOf(e Event) []Message {
+	if e.Type == ThreadImported {
+		return importedMessages(e)
+	}
+	return []Message{MessageOf(e)}
+}
+
 // messIn returns the member mess of a payload. As this server writes it, it mostly is the only one, and needs no
 // decoding: what is left of a JSON object without it is either that value alone, or no JSON.
 func messIn(payload json.RawMessage) json.RawMessage {

@@ -17,12 +17,7 @@ type slot struct {
 	links            [listsOfEach]link // its neighbours in each list
 	message          uint32            // its last message
 	messages         uint32
-}
-
-// said is where a message stands in the log: 28 bytes.
-type said struct {
-	at     At
-	before uint32 // the thread's message before this one
+	turn             uint32 // its last change of status
 }
 
 // Pages of this many slots and messages fill a size class of the allocator to the last byte, and the
@@ -37,6 +32,7 @@ const (
 type table struct {
 	slots       pages[slot]
 	messages    pages[said]
+	turns       pages[turn]
 	texts       arena
 	names       names
 	index       index
@@ -53,12 +49,13 @@ type table struct {
 
 func newTable() *table {
 	t := &table{
-		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
+		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
 		index: newIndex(), attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{place: firstPlace}) // 0 is none
 	t.messages.add(said{})
+	t.turns.add(turn{})
 	return t
 }
 
@@ -167,29 +164,10 @@ func (t *table) add(s slot, hash uint64) uint32 {
 	return number
 }
 
-// say adds a message to a thread.
-func (t *table) say(number uint32, at At) {
-	s := t.slots.change(number)
-	s.message = t.messages.add(said{at: at, before: s.message})
-	s.messages++
-}
-
-// said returns where the messages of a thread are, the oldest first.
-func (t *table) said(number uint32) []At {
-	s := t.slots.at(number)
-	all := make([]At, s.messages)
-	m := s.message
-	for i := len(all) - 1; i >= 0; i-- {
-		one := t.messages.at(m)
-		all[i], m = one.at, one.before
-	}
-	return all
-}
-
 // freeze returns a copy for reading in the order of updates. It has no index, no other lists and no deadlines.
 func (t *table) freeze() *table {
 	return &table{
-		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(),
+		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(),
 		recent: chain{newest: t.recent.newest, oldest: t.recent.oldest, count: t.recent.count},
 		terms:  t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}

@@ -187,8 +187,10 @@ func (s *State) applyStatus(e Event) {
 	if status != "" {
 		t.Executor = holder(&t, e, status, p.ExecutorID)
 		t.Status, t.StatusBy = status, e.Actor
+		s.putStatus(&t)
+	} else {
+		s.put(&t)
 	}
-	s.put(&t)
 	s.applyCourse(e, from, t.Status, &p)
 }
 

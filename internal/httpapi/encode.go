@@ -167,7 +167,8 @@ func (t threadAnswer) pieces() (pieces [][]byte, holes []hole) {
 		}
 		text = append(text, '}')
 	}
-	return append(pieces, append(text, "]}}\n"...)), holes
+	text = strconv.AppendInt(append(text, `],"seq":`...), t.Seq, 10)
+	return append(pieces, append(text, "}}\n"...)), holes
 }
 
 // appendThreads appends a list of threads; cursor is that of the next page, "" for none.

@@ -35,6 +35,7 @@ var outcomes = map[exchange.Code]outcome{
 	exchange.CodeTimeout:            {status: http.StatusRequestTimeout},
 	exchange.CodeAlreadyRegistered:  {status: http.StatusConflict},
 	exchange.CodeNameTaken:          {status: http.StatusConflict},
+	exchange.CodeThreadExists:       {status: http.StatusConflict},
 	exchange.CodeAlreadyClaimed:     {status: http.StatusConflict},
 	exchange.CodeThreadClosed:       {status: http.StatusConflict},
 	exchange.CodeReserved:           {status: http.StatusForbidden},
@@ -110,6 +111,10 @@ func refuseUnbound(w http.ResponseWriter, r *http.Request, err error) {
 	var param *server.InvalidParamFormatError
 	if errors.As(err, &param) {
 		err = invalid("%s: is not valid", param.ParamName)
+	}
+	var many *server.TooManyValuesForParamError
+	if errors.As(err, &many) {
+		err = invalid("%s: is given twice", many.ParamName)
 	}
 	refuse(w, r, err)
 }

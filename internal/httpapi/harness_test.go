@@ -183,6 +183,7 @@ func init() { // as what files are answered that the tests ask for
 	for _, mediaType := range []string{"image/png", "image/jpeg", "image/svg+xml", "application/pdf", "text/html", "audio/mpeg", "multipart/byteranges"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
 	}
+	openapi3filter.RegisterBodyDecoder(streamType, openapi3filter.PlainBodyDecoder)
 }
 
 // contractRoutes finds the operation of a request without chi.

@@ -27,6 +27,9 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 
 // GetRequest implements GET …/requests/{ref}.
 func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
+	if err := h.awaitNews(ctx, r.Ref, r.Params); err != nil {
+		return nil, err
+	}
 	c := callOf(ctx)
 	var (
 		tag  string

@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
 const (
@@ -67,6 +69,19 @@ func (w willing) ListUnless(ctx context.Context, _ engine.Caller, _ exchange.Fil
 	return list, w.do(ctx)
 }
 
+func (w willing) Import(ctx context.Context, _ engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error) {
+	var all []exchange.ThreadState
+	for _, t := range threads {
+		all = append(all, exchange.ThreadState{Ref: t.Ref(), Status: t.View().Status})
+	}
+	return all, w.do(ctx)
+}
+
+func (w willing) Export(ctx context.Context, _ engine.Caller, ref string) (*messeaf.Thread, error) {
+	t, err := messeaf.New(messeaf.View{Envelope: messeaf.Envelope{Ref: ref, Requestor: "agent", Status: "pending", Created: someTime, Updated: someTime, Intent: "Look"}})
+	return t, errors.Join(err, w.do(ctx))
+}
+
 func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {
 	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: strings.NewReader("a photo")}, w.do(ctx)
 }
@@ -77,6 +92,21 @@ func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaTy
 		return exchange.Attachment{}, err
 	}
 	return exchange.Attachment{Key: "attachments/exchange=home/" + ref + "/1", Name: name, Type: mediaType, Size: size}, w.do(ctx)
+}
+
+func (w willing) AwaitThread(ctx context.Context, _ engine.Caller, _ string, _ int64, _ time.Duration) error {
+	return w.do(ctx)
+}
+
+func (w willing) Events(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, _ int) (*engine.EventPage, error) {
+	return &engine.EventPage{Next: 7}, w.do(ctx)
+}
+
+func (w willing) Follow(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, deliver func(engine.EventBatch) error) error {
+	if err := w.do(ctx); err != nil {
+		return err
+	}
+	return deliver(engine.EventBatch{Seq: 7})
 }
 
 func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {

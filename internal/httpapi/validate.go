@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,6 +36,7 @@ type operation struct {
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
 	body      *openapi3.Schema // nil where it takes none, or somebody's file
+	others    []string         // types besides JSON that the body may have
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
@@ -74,8 +76,10 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		}
 	}
 	if op.RequestBody != nil {
-		if content := op.RequestBody.Value.Content["application/json"]; content != nil { // else its handler reads it
+		if content := op.RequestBody.Value.Content[mediaJSON]; content != nil { // else its handler reads it
 			o.body = content.Schema.Value
+			o.others = slices.Sorted(maps.Keys(op.RequestBody.Value.Content))
+			o.others = slices.DeleteFunc(o.others, func(media string) bool { return media == mediaJSON })
 		}
 	}
 	if op.OperationID == "createRequest" {
@@ -119,6 +123,7 @@ func (g *gate) validate(next http.Handler) http.Handler {
 // admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
 // 429, 401, 403, 413, 415, 400.
 func (g *gate) admit(r *http.Request, op *operation) error {
+	callOf(r.Context()).accept = r.Header.Get("Accept")
 	switch {
 	case op.secured:
 		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {
@@ -129,15 +134,18 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 			return err
 		}
 	}
-	var text []byte
+	var (
+		text  []byte
+		media string
+	)
 	if op.body != nil {
 		if r.ContentLength > maxBody {
 			return errTooLarge()
 		}
-		if err := wantsJSON(r); err != nil {
+		var err error
+		if media, err = op.announced(r); err != nil {
 			return err
 		}
-		var err error
 		if text, err = g.readBody(r); err != nil {
 			return err
 		}
@@ -150,6 +158,10 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	if op.body == nil {
+		return nil
+	}
+	if media != "" {
+		r.Body = &body{media: media, raw: text} // what it holds is the handler's to judge
 		return nil
 	}
 	b, err := op.checkBody(text)

@@ -436,7 +436,7 @@ func facts(seed int64, n, refs int) []fact {
 		}
 		f.terms = someTermsOf(r)
 		f.said, f.created = r.Intn(4), ts.Add(-time.Hour).UTC().Truncate(time.Millisecond)
-		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
+		f.name, f.key = pick("", "see", "hear"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f
 	}

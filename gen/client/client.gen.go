@@ -608,6 +608,36 @@ type Error struct {
 // ErrorCode What is wrong, in a word that does not change.
 type ErrorCode string
 
+// Event Something that happened. New types may be added; ignore those you don't know.
+type Event struct {
+	// ActorID The executor who caused it; `-` for the exchange itself.
+	ActorID string `json:"actor_id"`
+	EventID string `json:"event_id"`
+
+	// EventType Example: status_changed
+	EventType  string                 `json:"event_type"`
+	ExchangeID string                 `json:"exchange_id"`
+	Payload    map[string]interface{} `json:"payload"`
+
+	// Seq Its number in the exchange, from 1 on.
+	Seq int64 `json:"seq"`
+
+	// ThreadRef The thread that it is about; `null` for none.
+	ThreadRef *string   `json:"thread_ref"`
+	TS        time.Time `json:"ts"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether the log goes on behind `next`.
+	More bool `json:"more"`
+
+	// Next The `since` of the next page. Every event up to it was looked at.
+	Next int64 `json:"next"`
+}
+
 // Executor defines model for Executor.
 type Executor struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
@@ -966,6 +996,10 @@ type Thread struct {
 	Ref         string `json:"ref"`
 	RequestorID string `json:"requestor_id"`
 
+	// Seq The `seq` of the thread's last event, for `since`. It grows with each; 0 in a thread that has none but
+	// from a server before this one.
+	Seq int64 `json:"seq"`
+
 	// Status Where a thread stands. `pending` waits for an executor. `claimed`, `in_progress`, `waiting`, `held`,
 	// `retrying`, `needs_input` and `needs_confirmation` are in an executor's hands. `completed`, `partial`,
 	// `failed`, `declined`, `expired`, `cancelled` and `superseded` are the end. Threads that another server wrote
@@ -1159,6 +1193,25 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Since Only events behind the one with this `seq`; 0 for all. Without it, from now on.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ref Only events about this thread.
+	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
+
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
+	// are none of them.
+	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit At most that many events on a page; 100 without it. A stream has no end and knows no limit.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // ExportThreadParams defines parameters for ExportThread.
 type ExportThreadParams struct {
 	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
@@ -1197,6 +1250,14 @@ type CreateRequestParams struct {
 type GetRequestParams struct {
 	// Media How large media in messages are shown, as they were sent or as links.
 	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
+	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
+	// earlier.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
+	// only.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 }
 
 // UpdateRequestParams defines parameters for UpdateRequest.
@@ -3244,6 +3305,27 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEvents Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListExecutors List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -3416,10 +3498,13 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
 	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
 	//
 	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3496,6 +3581,37 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 func (c *Client) ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCapabilitiesRequest(c.Server, exchangeID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, exchangeID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3818,10 +3934,13 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params 
 	return c.Client.Do(req)
 }
 
-// GetRequest Read a request and all its messages
+// GetRequest Read a request and all its messages, now or when it changes
 //
 // Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 // and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
 func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4015,6 +4134,118 @@ func NewListCapabilitiesRequest(server string, exchangeID Exchange, params *List
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, exchangeID Exchange, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ref != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ref", *params.Ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4597,6 +4828,30 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 
 		}
 
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -4906,6 +5161,29 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilitiesWithResponse(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*ListCapabilitiesResponse, error)
 
+	// ListEventsWithResponse Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
 	// ListExecutorsWithResponse List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -5090,10 +5368,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
 	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
-	// GetRequestWithResponse Read a request and all its messages
+	// GetRequestWithResponse Read a request and all its messages, now or when it changes
 	//
 	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5261,6 +5542,110 @@ func (r ListCapabilitiesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCapabilitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse429Headers the declared response headers of an HTTP 429 response for ListEvents
+type ListEventsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListEventsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListEventsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListEventsResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListEventsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListEventsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListEventsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6949,6 +7334,35 @@ func (c *ClientWithResponses) ListCapabilitiesWithResponse(ctx context.Context, 
 	return ParseListCapabilitiesResponse(rsp)
 }
 
+// ListEventsWithResponse Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, exchangeID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
 // ListExecutorsWithResponse List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -7217,10 +7631,13 @@ func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exc
 	return ParseCreateRequestResponse(rsp)
 }
 
-// GetRequestWithResponse Read a request and all its messages
+// GetRequestWithResponse Read a request and all its messages, now or when it changes
 //
 // Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
 // and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7416,6 +7833,107 @@ func ParseListCapabilitiesResponse(rsp *http.Response) (*ListCapabilitiesRespons
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListCapabilitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/event-stream) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

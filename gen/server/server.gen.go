@@ -421,6 +421,36 @@ type Error struct {
 // ErrorCode What is wrong, in a word that does not change.
 type ErrorCode string
 
+// Event Something that happened. New types may be added; ignore those you don't know.
+type Event struct {
+	// ActorID The executor who caused it; `-` for the exchange itself.
+	ActorID string `json:"actor_id"`
+	EventID string `json:"event_id"`
+
+	// EventType Example: status_changed
+	EventType  string                 `json:"event_type"`
+	ExchangeID string                 `json:"exchange_id"`
+	Payload    map[string]interface{} `json:"payload"`
+
+	// Seq Its number in the exchange, from 1 on.
+	Seq int64 `json:"seq"`
+
+	// ThreadRef The thread that it is about; `null` for none.
+	ThreadRef *string   `json:"thread_ref"`
+	TS        time.Time `json:"ts"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether the log goes on behind `next`.
+	More bool `json:"more"`
+
+	// Next The `since` of the next page. Every event up to it was looked at.
+	Next int64 `json:"next"`
+}
+
 // Executor defines model for Executor.
 type Executor struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
@@ -581,6 +611,10 @@ type Thread struct {
 	// Ref Example: 2026-02-01-XY1Z
 	Ref         string `json:"ref"`
 	RequestorID string `json:"requestor_id"`
+
+	// Seq The `seq` of the thread's last event, for `since`. It grows with each; 0 in a thread that has none but
+	// from a server before this one.
+	Seq int64 `json:"seq"`
 
 	// Status Where a thread stands. `pending` waits for an executor. `claimed`, `in_progress`, `waiting`, `held`,
 	// `retrying`, `needs_input` and `needs_confirmation` are in an executor's hands. `completed`, `partial`,
@@ -745,6 +779,25 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Since Only events behind the one with this `seq`; 0 for all. Without it, from now on.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ref Only events about this thread.
+	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
+
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
+	// are none of them.
+	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit At most that many events on a page; 100 without it. A stream has no end and knows no limit.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // ExportThreadParams defines parameters for ExportThread.
 type ExportThreadParams struct {
 	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
@@ -783,6 +836,14 @@ type CreateRequestParams struct {
 type GetRequestParams struct {
 	// Media How large media in messages are shown, as they were sent or as links.
 	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
+	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
+	// earlier.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
+	// only.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 }
 
 // UpdateRequestParams defines parameters for UpdateRequest.
@@ -1020,6 +1081,9 @@ type ServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
 	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
 	ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams)
+	// ListEvents Follow what happens, or read what has happened
+	// (GET /api/v1/exchanges/{exchange_id}/events)
+	ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
@@ -1050,7 +1114,7 @@ type ServerInterface interface {
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
 	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams)
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
 	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams)
 	// UpdateRequest Claim a request, report on it, answer it
@@ -1077,6 +1141,12 @@ type Unimplemented struct{}
 // ListCapabilities List the catalogue of capabilities
 // (GET /api/v1/exchanges/{exchange_id}/capabilities)
 func (_ Unimplemented) ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEvents Follow what happens, or read what has happened
+// (GET /api/v1/exchanges/{exchange_id}/events)
+func (_ Unimplemented) ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1140,7 +1210,7 @@ func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exc
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetRequest Read a request and all its messages
+// GetRequest Read a request and all its messages, now or when it changes
 // (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
 func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1218,6 +1288,108 @@ func (siw *ServerInterfaceWrapper) ListCapabilities(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListCapabilities(w, r, exchangeID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEvents operation middleware
+func (siw *ServerInterfaceWrapper) ListEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "ref" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ref", r.URL.Query(), &params.Ref, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "ref"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEvents(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1665,6 +1837,32 @@ func (siw *ServerInterfaceWrapper) GetRequest(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetRequest(w, r, exchangeID, ref, params)
 	}))
@@ -1975,6 +2173,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/capabilities", wrapper.ListCapabilities)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/events", wrapper.ListEvents)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors", wrapper.ListExecutors)
 	})
 	r.Group(func(r chi.Router) {
@@ -2165,6 +2366,176 @@ func (response ListCapabilities500JSONResponse) VisitListCapabilitiesResponse(w 
 type ListCapabilities503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ListCapabilities503JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Params     ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200JSONResponse EventPage
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ListEvents200TextEventStreamResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ListEvents400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListEvents400JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListEvents401JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListEvents403JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListEvents404JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListEvents429JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListEvents500JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListEvents503JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4346,6 +4717,9 @@ type StrictServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
 	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
 	ListCapabilities(ctx context.Context, request ListCapabilitiesRequestObject) (ListCapabilitiesResponseObject, error)
+	// ListEvents Follow what happens, or read what has happened
+	// (GET /api/v1/exchanges/{exchange_id}/events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(ctx context.Context, request ListExecutorsRequestObject) (ListExecutorsResponseObject, error)
@@ -4376,7 +4750,7 @@ type StrictServerInterface interface {
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
 	CreateRequest(ctx context.Context, request CreateRequestRequestObject) (CreateRequestResponseObject, error)
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
 	GetRequest(ctx context.Context, request GetRequestRequestObject) (GetRequestResponseObject, error)
 	// UpdateRequest Claim a request, report on it, answer it
@@ -4455,6 +4829,33 @@ func (sh *strictHandler) ListCapabilities(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListCapabilitiesResponseObject); ok {
 		if err := validResponse.VisitListCapabilitiesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams) {
+	var request ListEventsRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx, request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		if err := validResponse.VisitListEventsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

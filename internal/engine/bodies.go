@@ -143,14 +143,21 @@ func (e *Engine) makeRoom(ctx, soon context.Context, size int64) error {
 		return nil
 	}
 	size = min(size, maxReading)
-	if err := e.reading.Acquire(soon, size); err != nil {
-		if ctx.Err() != nil {
-			return e.unreadable(ctx, ctx.Err())
-		}
-		return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	if err := e.acquire(ctx, soon, size); err != nil {
+		return err
 	}
 	context.AfterFunc(ctx, func() { e.reading.Release(size) })
 	return nil
+}
+
+func (e *Engine) acquire(ctx, soon context.Context, size int64) error {
+	switch {
+	case e.reading.Acquire(soon, size) == nil:
+		return nil
+	case ctx.Err() != nil:
+		return e.unreadable(ctx, ctx.Err())
+	}
+	return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
 }
 
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of

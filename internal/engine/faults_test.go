@@ -122,6 +122,12 @@ var commands = []command{
 		adds: true,
 	},
 	{
+		name: "photo with a key", exchange: "home", event: exchange.MessageAdded, payload: `"attachments":[{"at":"/0/response/content/0","key":"attachments/exchange=home/`,
+		run: func(ctx context.Context, e *Engine, s stage) error {
+			return e.Update(ctx, s.agent, keyedPhoto(s.open, "", "k", `{"response":{"content":["`+photo(7)+`"]}}`))
+		},
+	},
+	{
 		name: "photo", exchange: "home", event: exchange.MessageAdded, payload: `"attachments":[{"at":"/0/response/content/0","key":"attachments/exchange=home/`,
 		run: func(ctx context.Context, e *Engine, s stage) error {
 			return e.Update(ctx, s.agent, &exchange.Update{Ref: s.open, Mess: []json.RawMessage{[]byte(`{"response":{"content":["` + photo(7) + `"]}}`)}})

@@ -29,7 +29,7 @@ func (e *Engine) Update(ctx context.Context, c Caller, cmd *exchange.Update) err
 	cmd.Caller = c.Caller
 	luggage, err := x.takeOutOfUpdate(ctx, cmd)
 	if err != nil {
-		return err
+		return x.unlessAnswered(ctx, cmd, cmd.Once, err)
 	}
 	return x.submitWith(ctx, cmd, luggage)
 }

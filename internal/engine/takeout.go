@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -135,14 +136,14 @@ func (x *running) isNamed(key string) bool {
 	return false
 }
 
-// submitWith is submit for a command with luggage, nil for none. What would be refused is not stored. Every
-// attempt of a command stores under keys of its own; what no event names in the end is collected.
+// submitWith is submit for a command with luggage, nil for none. What is refused, or was answered before, is not
+// stored. Every attempt of a command stores under keys of its own; what no event names in the end is collected.
 func (x *running) submitWith(ctx context.Context, c exchange.Command, l *luggage) error {
 	if l == nil {
 		return x.submit(ctx, c)
 	}
 	if len(l.parts) > 0 {
-		if err := x.rehearse(ctx, c); err != nil {
+		if err := x.submit(ctx, unpacked{c}); !errors.Is(err, errUnpacked) {
 			return err
 		}
 	}

@@ -154,6 +154,44 @@ func TestRefusedMediaAreNotStored(t *testing.T) {
 	})
 }
 
+// Ensure that a request with a key that is sent again stores nothing again, and that one which is refused is recorded
+// as refused, though it has media.
+func TestKeyedMedia(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, bucket.Store(true))
+		_, agent := enroll(t, e, "home", "agent")
+		_, phone := enroll(t, e, "home", "phone")
+		ref := post(t, e, agent, "look")
+		update := func(c Caller, key, status string) error {
+			u := &exchange.Update{Ref: ref, Status: status, Mess: []json.RawMessage{[]byte(`{"image":"` + photo(1) + `"}`)}}
+			u.Once = exchange.NewOnce(key, "PATCH", "/", []byte(status))
+			err := e.Update(t.Context(), c, u)
+			if err == nil && u.Result.Ref != ref {
+				t.Errorf("answered %+v", u.Result)
+			}
+			return err
+		}
+		for range 3 {
+			if err := update(agent, "first", "in_progress"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, keys := len(shown(t, e, agent, ref)), bucket.Keys("attachments/"); n != 2 || len(keys) != 1 {
+			t.Errorf("%d messages, attachments %q", n, keys)
+		}
+		wantCode(t, update(phone, "second", "completed"), exchange.CodeAlreadyClaimed)
+		if err := e.Update(t.Context(), agent, &exchange.Update{Ref: ref, Status: "pending"}); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, update(phone, "second", "completed"), exchange.CodeAlreadyClaimed) // as the first time
+		wantCode(t, update(phone, "second", "failed"), exchange.CodeKeyReused)
+		if r := checked(t, bucket.Store(true)); len(r.Findings) > 0 {
+			t.Errorf("check: %q", r.Findings)
+		}
+	})
+}
+
 // Ensure that an attachment that was collected while its commit stood still for days is put back before the answer.
 func TestLateCommitLooksAgain(t *testing.T) {
 	for _, stood := range []time.Duration{time.Hour, 25 * time.Hour} {

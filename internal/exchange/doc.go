@@ -32,6 +32,8 @@
 //     was removed the state keeps the id, for good.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
 //     values are shown as far as they can be, and never end a start.
+//   - A keyed command is answered from what is folded of the log, and its own answer is one of its events. So what
+//     the log has lost was never answered, and what it has is never done twice.
 //   - A type of event that this version does not know may change who holds a thread. From then on
 //     the state is read-only here, and every command is refused (CodeReadOnly), unless the type starts
 //     with note_, which promises that it changes no thread.
@@ -51,6 +53,8 @@
 //     no copy.
 //   - names.go: the words that threads have in common are numbers. There are as many as events have used.
 //   - order.go: the lists are links between slots. index.go: a slot is found by the hash of its ref.
+//   - answers.go: the answers to keyed commands, a queue in chunks that are let go of after a day.
+//   - attachments.go: of each key that an event names for something beside the log, a hash.
 //   - sparse.go: the terms of the few threads that have some, by the thread's number. due.go: which pending
 //     threads expire, as a heap.
 //   - fork.go: what a fork changed lies beside its base as it is shown, in plain maps.
@@ -67,9 +71,10 @@
 //
 // One command per file: register.go, create.go, update.go, import.go, expire.go, profile.go, key.go, remove.go; each
 // holds the payloads it writes and how they are folded. status.go and steps.go are the state machine, terms.go
-// what a request asks for and who is eligible, blocks.go what is read out of a message, ref.go and id.go the
-// names, state.go the queries, thread.go, message.go and executor.go what
-// they return, apply.go the fold, freeze.go, encode.go and decode.go the snapshot, difference.go what
+// what a request asks for and who is eligible, attachments.go what events keep beside the log, blocks.go what
+// is read out of a message, ref.go and id.go the names, once.go and answers.go keyed commands, state.go the
+// queries, thread.go, message.go and executor.go what they return, apply.go the fold, freeze.go, encode.go,
+// decode.go and answersencode.go the snapshot, difference.go what
 // tells two states apart, json.go the reading of payloads. docs/protocol.md tells the same rules to
 // users.
 package exchange

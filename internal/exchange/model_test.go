@@ -110,10 +110,13 @@ func (m *model) note(f fact) {
 	}
 }
 
-// checkAnswers asks for every key, and for one that was never used.
-func (m *model) checkAnswers(t *testing.T, s *exchange.State) {
+// checkActors asks of everyone for what they did last, for every key, and for one that was never used.
+func (m *model) checkActors(t *testing.T, s *exchange.State) {
 	t.Helper()
 	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
+		if got := s.LastEvent(actor); got != m.seen[actor] {
+			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
+		}
 		if s.Idle(actor) != m.idle[actor] {
 			t.Fatalf("%q is idle: %v", actor, s.Idle(actor))
 		}
@@ -358,12 +361,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("key %s opens %+v, not %q", hash, e, m.keys[hash])
 		}
 	}
-	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
-		if got := s.LastEvent(actor); got != m.seen[actor] {
-			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
-		}
-	}
-	m.checkAnswers(t, s)
+	m.checkActors(t, s)
 	if s.ReadOnly() != m.readOnly {
 		t.Fatalf("read-only since %q, not %q", s.ReadOnly(), m.readOnly)
 	}

@@ -217,15 +217,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 	key := "key-" + who
 	d.MaybeScanArgs(t, "key", &key)
 	caller := exchange.Caller{Executor: who, KeyHash: key}
-	var once exchange.Once
-	if name := ""; d.HasArg("once") {
-		d.ScanArgs(t, "once", &name)
-		path := who
-		if d.Cmd == "patch" {
-			path = d.CmdArgs[1].Key
-		}
-		once = exchange.NewOnce(name, d.Cmd, path, []byte(d.Input+fmt.Sprint(d.HasArg("caps"))))
-	}
+	once := onceIn(t, d)
 	switch d.Cmd {
 	case "register":
 		c := &exchange.Register{Once: once, ID: who, KeyHash: key}
@@ -275,6 +267,20 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		Capabilities *[]string `json:"capabilities"`
 	}](t, d)
 	return &exchange.UpdateExecutor{Caller: caller, ID: of, DisplayName: body.DisplayName, Capabilities: body.Capabilities}
+}
+
+// onceIn is the Idempotency-Key of a command.
+func onceIn(t *testing.T, d *datadriven.TestData) (none exchange.Once) {
+	if !d.HasArg("once") {
+		return none
+	}
+	var key string
+	d.ScanArgs(t, "once", &key)
+	path := d.CmdArgs[0].Key
+	if d.Cmd == "patch" {
+		path = d.CmdArgs[1].Key
+	}
+	return exchange.NewOnce(key, d.Cmd, path, []byte(d.Input+fmt.Sprint(d.HasArg("caps"))))
 }
 
 func decode[T any](t *testing.T, d *datadriven.TestData) T {

@@ -116,8 +116,11 @@ func (w *lateWriter) end(failed error) error {
 		return failed
 	case failed != nil:
 	case w.status == http.StatusRequestedRangeNotSatisfiable:
-		_, size, _ := strings.Cut(w.Header().Get("Content-Range"), "/")
-		failed = &exchange.Error{Code: exchange.CodeRange, Message: "The range is not within the " + size + " bytes of the attachment"}
+		message := "Range: is not understood"
+		if _, size, ok := strings.Cut(w.Header().Get("Content-Range"), "/"); ok {
+			message = "The range is not within the " + size + " bytes of the attachment"
+		}
+		failed = &exchange.Error{Code: exchange.CodeRange, Message: message}
 	default:
 		w.begin()
 		return nil
@@ -164,8 +167,8 @@ type file struct {
 // fileOf looks at what is known of an upload before it has come, and begins to take it.
 func (h *handlers) fileOf(c *call, r server.UploadAttachmentRequestObject) (file, error) {
 	header := c.answer.request.Header
-	sent, params, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
+	sent, params, unnamed := mime.ParseMediaType(header.Get("Content-Type"))
+	if unnamed != nil {
 		sent = ""
 	}
 	switch encoding := header.Get("Content-Encoding"); {
@@ -188,14 +191,14 @@ func (h *handlers) fileOf(c *call, r server.UploadAttachmentRequestObject) (file
 	if r.Params.Name != nil {
 		f.name = *r.Params.Name
 	}
-	if form {
-		if params["boundary"] == "" {
-			return file{}, invalid("body: the form's Content-Type has no boundary")
-		}
-		f, err = fileOfForm(multipart.NewReader(body, params["boundary"]), f.name, limit-formOverhead, tooLarge)
-	} else {
+	if !form {
 		f.content = bufio.NewReader(body)
+		return f, f.settle()
 	}
+	if params["boundary"] == "" {
+		return file{}, invalid("body: the form's Content-Type has no boundary")
+	}
+	f, err := fileOfForm(multipart.NewReader(body, params["boundary"]), f.name, h.options.AttachmentMax, tooLarge)
 	if err != nil {
 		return file{}, err
 	}

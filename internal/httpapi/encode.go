@@ -172,7 +172,8 @@ func (t threadAnswer) pieces() (pieces [][]byte, holes []hole) {
 		}
 		text = append(text, '}')
 	}
-	return append(pieces, append(text, "]}}\n"...)), holes
+	text = strconv.AppendInt(append(text, `],"seq":`...), t.Seq, 10)
+	return append(pieces, append(text, "}}\n"...)), holes
 }
 
 func appendThreads(dst []byte, threads []exchange.Thread) []byte {

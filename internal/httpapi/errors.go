@@ -112,6 +112,10 @@ func refuseUnbound(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &param) {
 		err = invalid("%s: is not valid", param.ParamName)
 	}
+	var many *server.TooManyValuesForParamError
+	if errors.As(err, &many) {
+		err = invalid("%s: is given twice", many.ParamName)
+	}
 	refuse(w, r, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
@@ -35,6 +36,9 @@ type Exchange interface {
 	Attachment(ctx context.Context, c engine.Caller, ref, name string) (*engine.Attachment, error)
 	Upload(ctx context.Context, c engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error)
 	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
+	AwaitThread(ctx context.Context, c engine.Caller, ref string, since int64, d time.Duration) error
+	Events(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, limit int) (*engine.EventPage, error)
+	Follow(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, deliver func(engine.EventBatch) error) error
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error

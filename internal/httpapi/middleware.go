@@ -105,7 +105,7 @@ var (
 	}
 	preflight = []header{
 		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, X-Registration-Token, X-Request-Id"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -51,6 +51,9 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 
 // GetRequest implements GET …/requests/{ref}.
 func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
+	if err := h.awaitNews(ctx, r.Ref, r.Params); err != nil {
+		return nil, err
+	}
 	thread, err := h.exchange.Thread(ctx, callOf(ctx).caller, r.Ref)
 	if err != nil {
 		return nil, err

@@ -82,6 +82,21 @@ func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaTy
 	return exchange.Attachment{Key: "attachments/exchange=home/" + ref + "/1", Name: name, Type: mediaType, Size: size}, w.do(ctx)
 }
 
+func (w willing) AwaitThread(ctx context.Context, _ engine.Caller, _ string, _ int64, _ time.Duration) error {
+	return w.do(ctx)
+}
+
+func (w willing) Events(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, _ int) (*engine.EventPage, error) {
+	return &engine.EventPage{Next: 7}, w.do(ctx)
+}
+
+func (w willing) Follow(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, deliver func(engine.EventBatch) error) error {
+	if err := w.do(ctx); err != nil {
+		return err
+	}
+	return deliver(engine.EventBatch{Seq: 7})
+}
+
 func (w willing) ThreadsSince(ctx context.Context, _ engine.Caller, _ exchange.Filter, _ int64) ([]exchange.Thread, int64, error) {
 	return []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, 7, w.do(ctx)
 }

@@ -21,19 +21,20 @@ import (
 //
 // A new package needs a line here, and a reason to be above or below the others.
 var layers = map[string][]string{
-	"api":                   {},                                                                                                      // the contract and its embedding
-	"cmd":                   {"api", "internal"},                                                                                     // wiring
-	"gen":                   {},                                                                                                      // written by the generator
-	"internal/auth":         {},                                                                                                      // the form of a key
-	"internal/bucket":       {},                                                                                                      // knows the store, not what is in it
-	"internal/capabilities": {},                                                                                                      // a folder of words; decides nothing
-	"internal/e2e":          {"internal/bucket/s3test"},                                                                              // sees the program from outside; bench starts an S3 server
-	"internal/engine":       {"internal/exchange", "internal/eventlog", "internal/auth"},                                             // never a kind of bucket
-	"internal/eventlog":     {},                                                                                                      // stores lines, does not know the rules
-	"internal/exchange":     {},                                                                                                      // the rules, pure
-	"internal/httpapi":      {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "api"}, // the only user of generated code
-	"internal/messeaf":      {"internal/exchange"},                                                                                   // for the names of statuses and refs
-	"internal/simulation":   {},                                                                                                      // tests only
+	"api":                   {},                                                                                                                                            // the contract and its embedding
+	"cmd":                   {"api", "internal"},                                                                                                                           // wiring
+	"gen":                   {},                                                                                                                                            // written by the generator
+	"internal/auth":         {},                                                                                                                                            // the form of a key
+	"internal/bucket":       {},                                                                                                                                            // knows the store, not what is in it
+	"internal/capabilities": {},                                                                                                                                            // a folder of words; decides nothing
+	"internal/e2e":          {"internal/bucket/s3test"},                                                                                                                    // sees the program from outside; bench starts an S3 server
+	"internal/engine":       {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf"},                                             // never a kind of bucket
+	"internal/eventlog":     {},                                                                                                                                            // stores lines, does not know the rules
+	"internal/exchange":     {},                                                                                                                                            // the rules, pure
+	"internal/httpapi":      {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "internal/media", "internal/messeaf", "api"}, // the only user of generated code
+	"internal/media":        {},                                                                                                                                            // where photos stand in messages; pure
+	"internal/messeaf":      {"internal/exchange"},                                                                                                                         // for the names of statuses and refs
+	"internal/simulation":   {},                                                                                                                                            // tests only
 }
 
 const module = "github.com/mess-exchange/mess-exchange"

@@ -93,7 +93,7 @@ func handlerOptions(c *config, logger *slog.Logger) httpapi.Options {
 	c.warnOfAccess(logger)
 	return httpapi.Options{
 		Logger: logger, Version: programVersion(), Storage: c.StorageType,
-		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger),
+		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger), AttachmentMax: c.attachmentMax(),
 	}
 }
 

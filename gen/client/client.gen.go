@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
 	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
 	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
 	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
@@ -35,11 +37,13 @@ const (
 	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeReadOnly             ErrorCode = "read_only"
 	ErrorCodeReserved             ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
 	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
 	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
 	ErrorCodeTimeout              ErrorCode = "timeout"
 	ErrorCodeTooEarly             ErrorCode = "too_early"
@@ -56,6 +60,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeAlreadyClaimed:
 		return true
 	case ErrorCodeAlreadyRegistered:
+		return true
+	case ErrorCodeAttachmentNotFound:
 		return true
 	case ErrorCodeDependencyOpen:
 		return true
@@ -85,6 +91,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeOverloaded:
 		return true
+	case ErrorCodeRangeNotSatisfiable:
+		return true
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
@@ -94,6 +102,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeStorageUnavailable:
 		return true
 	case ErrorCodeThreadClosed:
+		return true
+	case ErrorCodeThreadExists:
 		return true
 	case ErrorCodeThreadNotFound:
 		return true
@@ -110,6 +120,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -170,6 +216,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -602,6 +666,27 @@ type ExecutorRemoved struct {
 	Removed    bool   `json:"removed"`
 }
 
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
+
 // GoogleChatChannel defines model for GoogleChatChannel.
 type GoogleChatChannel struct {
 	Type GoogleChatChannelType `json:"type"`
@@ -633,6 +718,29 @@ type HealthService string
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Import The files of threads, as one of `content` and `files`.
+type Import struct {
+	// Content The one file of a v1 thread, YAML.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of one or more threads.
+	Files                *[]ThreadFile          `json:"files,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
+
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
 
 // Message defines model for Message.
 type Message struct {
@@ -921,6 +1029,23 @@ type ThreadDetail struct {
 	Thread Thread `json:"thread"`
 }
 
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
 // ThreadList defines model for ThreadList.
 type ThreadList struct {
 	Threads []ThreadSummary `json:"threads"`
@@ -964,6 +1089,29 @@ type ThreadSummary struct {
 // TimeOfDay Example: 22:00
 type TimeOfDay = string
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
 	Type WebhookChannelType `json:"type"`
@@ -975,6 +1123,9 @@ type WebhookChannel struct {
 
 // WebhookChannelType defines model for WebhookChannel.Type.
 type WebhookChannelType string
+
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
 
 // Exchange defines model for Exchange.
 type Exchange = string
@@ -996,6 +1147,9 @@ type Ref = string
 
 // RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
 type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -1047,7 +1201,7 @@ type ListEventsParams struct {
 	// Ref Only events about this thread.
 	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
 
-	// Status Only events that give a thread this status: a new thread is `pending`. Messages and events about executors
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
 	// are none of them.
 	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 
@@ -1056,6 +1210,13 @@ type ListEventsParams struct {
 
 	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
 // RegisterExecutorParams defines parameters for RegisterExecutor.
@@ -1087,6 +1248,9 @@ type CreateRequestParams struct {
 
 // GetRequestParams defines parameters for GetRequest.
 type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
 	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
 	// earlier.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
@@ -1106,8 +1270,22 @@ type UpdateRequestParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// UploadAttachmentMultipartBody defines parameters for UploadAttachment.
+type UploadAttachmentMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
+}
+
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
 type UpdateExecutorJSONRequestBody = ProfileChange
+
+// ImportThreadsJSONRequestBody defines body for ImportThreads for application/json ContentType.
+type ImportThreadsJSONRequestBody = Import
 
 // RegisterExecutorJSONRequestBody defines body for RegisterExecutor for application/json ContentType.
 type RegisterExecutorJSONRequestBody = Registration
@@ -1117,6 +1295,9 @@ type CreateRequestJSONRequestBody = Request
 
 // UpdateRequestJSONRequestBody defines body for UpdateRequest for application/json ContentType.
 type UpdateRequestJSONRequestBody = ThreadChange
+
+// UploadAttachmentMultipartRequestBody defines body for UploadAttachment for multipart/form-data ContentType.
+type UploadAttachmentMultipartRequestBody UploadAttachmentMultipartBody
 
 // Getter for additional properties for Block. Returns the specified
 // element and whether it was found
@@ -1284,6 +1465,89 @@ func (a GoogleChatChannel) MarshalJSON() ([]byte, error) {
 	object["webhook_url"], err = json.Marshal(a.WebhookURL)
 	if err != nil {
 		return nil, fmt.Errorf("error marshaling 'webhook_url': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for Import. Returns the specified
+// element and whether it was found
+func (a Import) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Import
+func (a *Import) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a *Import) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["files"]; found {
+		err = json.Unmarshal(raw, &a.Files)
+		if err != nil {
+			return fmt.Errorf("error reading 'files': %w", err)
+		}
+		delete(object, "files")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a Import) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.Content != nil {
+		object["content"], err = json.Marshal(a.Content)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'content': %w", err)
+		}
+	}
+
+	if a.Files != nil {
+		object["files"], err = json.Marshal(a.Files)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'files': %w", err)
+		}
 	}
 
 	for fieldName, field := range a.AdditionalProperties {
@@ -2646,6 +2910,100 @@ func (a ThreadChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // Getter for additional properties for WebhookChannel. Returns the specified
 // element and whether it was found
 func (a WebhookChannel) Get(fieldName string) (value interface{}, found bool) {
@@ -3026,6 +3384,57 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportThread Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreadsWithBody Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreads Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RegisterExecutorWithBody Register an executor and get its API key
 	//
 	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -3091,6 +3500,9 @@ type ClientInterface interface {
 
 	// GetRequest Read a request and all its messages, now or when it changes
 	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
 	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
 	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
@@ -3122,6 +3534,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UploadAttachmentWithBody Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachment Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the server up?
 	//
@@ -3308,6 +3740,87 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 	return c.Client.Do(req)
 }
 
+// ExportThread Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *Client) ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportThreadRequest(c.Server, exchangeID, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreadsWithBody Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequestWithBody(c.Server, exchangeID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequest(c.Server, exchangeID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RegisterExecutorWithBody Register an executor and get its API key
 //
 // Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -3423,6 +3936,9 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params 
 
 // GetRequest Read a request and all its messages, now or when it changes
 //
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
 // With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
 // when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
@@ -3475,6 +3991,46 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UploadAttachmentWithBody Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *Client) UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUploadAttachmentRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachment Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *Client) GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentRequest(c.Server, exchangeID, ref, name)
 	if err != nil {
 		return nil, err
 	}
@@ -3906,6 +4462,121 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 	return req, nil
 }
 
+// NewExportThreadRequest constructs an http.Request for the ExportThread method
+func NewExportThreadRequest(server string, exchangeID Exchange, ref Ref, params *ExportThreadParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/export/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportThreadsRequest calls the generic ImportThreads builder with application/json body
+func NewImportThreadsRequest(server string, exchangeID Exchange, body ImportThreadsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewImportThreadsRequestWithBody(server, exchangeID, "application/json", bodyReader)
+}
+
+// NewImportThreadsRequestWithBody constructs an http.Request for the ImportThreads method, with any body, and a specified content type
+func NewImportThreadsRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
 func NewRegisterExecutorRequest(server string, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4145,6 +4816,18 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Media != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "media", *params.Media, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Wait != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4247,6 +4930,124 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewUploadAttachmentRequestWithBody constructs an http.Request for the UploadAttachment method, with any body, and a specified content type
+func NewUploadAttachmentRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAttachmentRequest constructs an http.Request for the GetAttachment method
+func NewGetAttachmentRequest(server string, exchangeID Exchange, ref Ref, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -4449,6 +5250,59 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error)
 
+	// ExportThreadWithResponse Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error)
+
+	// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
+
+	// ImportThreadsWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
+
 	// RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 	//
 	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -4516,6 +5370,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetRequestWithResponse Read a request and all its messages, now or when it changes
 	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
 	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
 	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
@@ -4549,6 +5406,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
 	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+
+	// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error)
+
+	// GetAttachmentWithResponse Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error)
 
 	// GetHealthWithResponse Is the server up?
 	//
@@ -5272,6 +6151,235 @@ func (r RotateKeyResponse) ContentType() string {
 	return ""
 }
 
+// ExportThreadResponse429Headers the declared response headers of an HTTP 429 response for ExportThread
+type ExportThreadResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ExportThreadResponse503Headers the declared response headers of an HTTP 503 response for ExportThread
+type ExportThreadResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ExportThreadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Exported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExportThreadResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportThreadResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportThreadResponse) GetJSON200() *Exported {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ExportThreadResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ExportThreadResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ExportThreadResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ExportThreadResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ExportThreadResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ExportThreadResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ExportThreadResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportThreadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportThreadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportThreadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportThreadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportThreadsResponse429Headers the declared response headers of an HTTP 429 response for ImportThreads
+type ImportThreadsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ImportThreadsResponse503Headers the declared response headers of an HTTP 503 response for ImportThreads
+type ImportThreadsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ImportThreadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Imported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ImportThreadsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ImportThreadsResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ImportThreadsResponse) GetJSON201() *Imported {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ImportThreadsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ImportThreadsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ImportThreadsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ImportThreadsResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ImportThreadsResponse) GetJSON409() *Conflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ImportThreadsResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ImportThreadsResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ImportThreadsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ImportThreadsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ImportThreadsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportThreadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportThreadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportThreadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportThreadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RegisterExecutorResponse429Headers the declared response headers of an HTTP 429 response for RegisterExecutor
 type RegisterExecutorResponse429Headers struct {
 	RetryAfter *int
@@ -5862,6 +6970,244 @@ func (r UpdateRequestResponse) ContentType() string {
 	return ""
 }
 
+// UploadAttachmentResponse429Headers the declared response headers of an HTTP 429 response for UploadAttachment
+type UploadAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// UploadAttachmentResponse503Headers the declared response headers of an HTTP 503 response for UploadAttachment
+type UploadAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type UploadAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Uploaded
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UploadAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UploadAttachmentResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r UploadAttachmentResponse) GetJSON201() *Uploaded {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UploadAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UploadAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UploadAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UploadAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UploadAttachmentResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r UploadAttachmentResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r UploadAttachmentResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UploadAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UploadAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r UploadAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UploadAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UploadAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UploadAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UploadAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentResponse200Headers the declared response headers of an HTTP 200 response for GetAttachment
+type GetAttachmentResponse200Headers struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+// GetAttachmentResponse429Headers the declared response headers of an HTTP 429 response for GetAttachment
+type GetAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetAttachmentResponse503Headers the declared response headers of an HTTP 503 response for GetAttachment
+type GetAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON416 the response for an HTTP 416 `application/json` response
+	JSON416 *BadRange
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAttachmentResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetAttachmentResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON416 returns the response for an HTTP 416 `application/json` response
+func (r GetAttachmentResponse) GetJSON416() *BadRange {
+	return r.JSON416
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetHealthResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6119,6 +7465,77 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 	return ParseRotateKeyResponse(rsp)
 }
 
+// ExportThreadWithResponse Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *ClientWithResponses) ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error) {
+	rsp, err := c.ExportThread(ctx, exchangeID, ref, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportThreadResponse(rsp)
+}
+
+// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreadsWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
+}
+
+// ImportThreadsWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreads(ctx, exchangeID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
+}
+
 // RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 //
 // Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -6216,6 +7633,9 @@ func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exc
 
 // GetRequestWithResponse Read a request and all its messages, now or when it changes
 //
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
 // With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
 // when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
@@ -6266,6 +7686,40 @@ func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exc
 		return nil, err
 	}
 	return ParseUpdateRequestResponse(rsp)
+}
+
+// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *ClientWithResponses) UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error) {
+	rsp, err := c.UploadAttachmentWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUploadAttachmentResponse(rsp)
+}
+
+// GetAttachmentWithResponse Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *ClientWithResponses) GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error) {
+	rsp, err := c.GetAttachment(ctx, exchangeID, ref, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentResponse(rsp)
 }
 
 // GetHealthWithResponse Is the server up?
@@ -6962,6 +8416,226 @@ func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
 	return response, nil
 }
 
+// ParseExportThreadResponse parses an HTTP response from a ExportThreadWithResponse call
+func ParseExportThreadResponse(rsp *http.Response) (*ExportThreadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportThreadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Exported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/zip) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ExportThreadResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportThreadResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportThreadsResponse parses an HTTP response from a ImportThreadsWithResponse call
+func ParseImportThreadsResponse(rsp *http.Response) (*ImportThreadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportThreadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ImportThreadsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ImportThreadsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRegisterExecutorResponse parses an HTTP response from a RegisterExecutorWithResponse call
 func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7509,6 +9183,250 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateRequestResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUploadAttachmentResponse parses an HTTP response from a UploadAttachmentWithResponse call
+func ParseUploadAttachmentResponse(rsp *http.Response) (*UploadAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UploadAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Uploaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers UploadAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UploadAttachmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentResponse parses an HTTP response from a GetAttachmentWithResponse call
+func ParseGetAttachmentResponse(rsp *http.Response) (*GetAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest BadRange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAttachmentResponse200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = &value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetAttachmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

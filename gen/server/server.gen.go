@@ -21,6 +21,7 @@ import (
 const (
 	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
 	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
 	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
 	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
@@ -35,11 +36,13 @@ const (
 	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
 	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeReadOnly             ErrorCode = "read_only"
 	ErrorCodeReserved             ErrorCode = "reserved"
 	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
 	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
 	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
 	ErrorCodeTimeout              ErrorCode = "timeout"
 	ErrorCodeTooEarly             ErrorCode = "too_early"
@@ -56,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeAlreadyClaimed:
 		return true
 	case ErrorCodeAlreadyRegistered:
+		return true
+	case ErrorCodeAttachmentNotFound:
 		return true
 	case ErrorCodeDependencyOpen:
 		return true
@@ -85,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeOverloaded:
 		return true
+	case ErrorCodeRangeNotSatisfiable:
+		return true
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
@@ -94,6 +101,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeStorageUnavailable:
 		return true
 	case ErrorCodeThreadClosed:
+		return true
+	case ErrorCodeThreadExists:
 		return true
 	case ErrorCodeThreadNotFound:
 		return true
@@ -110,6 +119,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -155,6 +200,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -416,6 +479,27 @@ type ExecutorRemoved struct {
 	Removed    bool   `json:"removed"`
 }
 
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
+
 // Health defines model for Health.
 type Health struct {
 	Mode    HealthMode    `json:"mode"`
@@ -435,6 +519,19 @@ type HealthService string
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
+
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
 
 // Message defines model for Message.
 type Message struct {
@@ -533,6 +630,23 @@ type ThreadDetail struct {
 	Thread Thread `json:"thread"`
 }
 
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
 // ThreadList defines model for ThreadList.
 type ThreadList struct {
 	Threads []ThreadSummary `json:"threads"`
@@ -573,6 +687,32 @@ type ThreadSummary struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 
@@ -593,6 +733,9 @@ type Ref = string
 
 // RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
 type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -644,7 +787,7 @@ type ListEventsParams struct {
 	// Ref Only events about this thread.
 	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
 
-	// Status Only events that give a thread this status: a new thread is `pending`. Messages and events about executors
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
 	// are none of them.
 	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 
@@ -653,6 +796,13 @@ type ListEventsParams struct {
 
 	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
 // RegisterExecutorParams defines parameters for RegisterExecutor.
@@ -684,6 +834,9 @@ type CreateRequestParams struct {
 
 // GetRequestParams defines parameters for GetRequest.
 type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
 	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
 	// earlier.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
@@ -701,6 +854,12 @@ type UpdateRequestParams struct {
 	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
 	// and 503. 1 to 255 printable ASCII characters.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
 }
 
 // Getter for additional properties for Profile. Returns the specified
@@ -823,6 +982,100 @@ func (a Profile) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
@@ -846,6 +1099,12 @@ type ServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams)
@@ -861,6 +1120,12 @@ type ServerInterface interface {
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -915,6 +1180,18 @@ func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchang
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ExportThread Export a thread as MESSE-AF files
+// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+func (_ Unimplemented) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+// (POST /api/v1/exchanges/{exchange_id}/import)
+func (_ Unimplemented) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RegisterExecutor Register an executor and get its API key
 // (POST /api/v1/exchanges/{exchange_id}/register)
 func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
@@ -942,6 +1219,18 @@ func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchan
 // UpdateRequest Claim a request, report on it, answer it
 // (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UploadAttachment Upload a photo or a file for a message
+// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+func (_ Unimplemented) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAttachment Read a photo or a file of a message
+// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+func (_ Unimplemented) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1276,6 +1565,83 @@ func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ExportThread operation middleware
+func (siw *ServerInterfaceWrapper) ExportThread(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportThreadParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportThread(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportThreads operation middleware
+func (siw *ServerInterfaceWrapper) ImportThreads(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportThreads(w, r, exchangeID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RegisterExecutor operation middleware
 func (siw *ServerInterfaceWrapper) RegisterExecutor(w http.ResponseWriter, r *http.Request) {
 
@@ -1458,6 +1824,19 @@ func (siw *ServerInterfaceWrapper) GetRequest(w http.ResponseWriter, r *http.Req
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetRequestParams
 
+	// ------------- Optional query parameter "media" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "media", r.URL.Query(), &params.Media, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "media"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "media", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "wait" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -1545,6 +1924,101 @@ func (siw *ServerInterfaceWrapper) UpdateRequest(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateRequest(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UploadAttachment operation middleware
+func (siw *ServerInterfaceWrapper) UploadAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadAttachmentParams
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UploadAttachment(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAttachment operation middleware
+func (siw *ServerInterfaceWrapper) GetAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAttachment(w, r, exchangeID, ref, name)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1717,6 +2191,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/key", wrapper.RotateKey)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/export/{ref}", wrapper.ExportThread)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/import", wrapper.ImportThreads)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/register", wrapper.RegisterExecutor)
 	})
 	r.Group(func(r chi.Router) {
@@ -1732,6 +2212,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Patch(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}", wrapper.UpdateRequest)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments", wrapper.UploadAttachment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name}", wrapper.GetAttachment)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/health", wrapper.GetHealth)
 	})
 	r.Group(func(r chi.Router) {
@@ -1740,6 +2226,8 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 
 	return r
 }
+
+type BadRangeJSONResponse Error
 
 type BadRequestJSONResponse Error
 
@@ -2655,6 +3143,343 @@ func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 	return err
 }
 
+type ExportThreadRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     ExportThreadParams
+}
+
+type ExportThreadResponseObject interface {
+	VisitExportThreadResponse(w http.ResponseWriter) error
+}
+
+type ExportThread200JSONResponse Exported
+
+func (response ExportThread200JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread200ApplicationYamlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationYamlResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/yaml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread200ApplicationZipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationZipResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ExportThread400JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportThread401JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportThread403JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ExportThread404JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ExportThread429JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportThread500JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportThread503JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreadsRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Body       io.Reader
+}
+
+type ImportThreadsResponseObject interface {
+	VisitImportThreadsResponse(w http.ResponseWriter) error
+}
+
+type ImportThreads201JSONResponse Imported
+
+func (response ImportThreads201JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ImportThreads400JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ImportThreads401JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportThreads403JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response ImportThreads408JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ImportThreads409JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response ImportThreads413JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response ImportThreads415JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ImportThreads429JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ImportThreads500JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportThreads503JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RegisterExecutorRequestObject struct {
 	ExchangeID NewExchange `json:"exchange_id"`
 	Params     RegisterExecutorParams
@@ -3435,6 +4260,371 @@ func (response UpdateRequest503JSONResponse) VisitUpdateRequestResponse(w http.R
 	return err
 }
 
+type UploadAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     UploadAttachmentParams
+	Body       io.Reader
+}
+
+type UploadAttachmentResponseObject interface {
+	VisitUploadAttachmentResponse(w http.ResponseWriter) error
+}
+
+type UploadAttachment201JSONResponse Uploaded
+
+func (response UploadAttachment201JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response UploadAttachment400JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UploadAttachment401JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UploadAttachment403JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response UploadAttachment404JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response UploadAttachment408JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UploadAttachment413JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response UploadAttachment415JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UploadAttachment429JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UploadAttachment500JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UploadAttachment503JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Name       string   `json:"name"`
+}
+
+type GetAttachmentResponseObject interface {
+	VisitGetAttachmentResponse(w http.ResponseWriter) error
+}
+
+type GetAttachment200ResponseHeaders struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+type GetAttachment200AsteriskResponse struct {
+	Body          io.Reader
+	Headers       GetAttachment200ResponseHeaders
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment200AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.AcceptRanges != nil {
+		w.Header().Set("Accept-Ranges", fmt.Sprint(*response.Headers.AcceptRanges))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment206AsteriskResponse struct {
+	Body          io.Reader
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment206AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment304Response struct {
+}
+
+func (response GetAttachment304Response) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetAttachment400JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetAttachment401JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetAttachment403JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetAttachment404JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment416JSONResponse struct{ BadRangeJSONResponse }
+
+func (response GetAttachment416JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetAttachment429JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetAttachment500JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetAttachment503JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -3545,6 +4735,12 @@ type StrictServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(ctx context.Context, request ExportThreadRequestObject) (ExportThreadResponseObject, error)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(ctx context.Context, request ImportThreadsRequestObject) (ImportThreadsResponseObject, error)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(ctx context.Context, request RegisterExecutorRequestObject) (RegisterExecutorResponseObject, error)
@@ -3560,6 +4756,12 @@ type StrictServerInterface interface {
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 	UpdateRequest(ctx context.Context, request UpdateRequestRequestObject) (UpdateRequestResponseObject, error)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(ctx context.Context, request GetAttachmentRequestObject) (GetAttachmentResponseObject, error)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -3797,6 +4999,62 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 	}
 }
 
+// ExportThread operation middleware
+func (sh *strictHandler) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	var request ExportThreadRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportThread(ctx, request.(ExportThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportThread")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportThreadResponseObject); ok {
+		if err := validResponse.VisitExportThreadResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportThreads operation middleware
+func (sh *strictHandler) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+	var request ImportThreadsRequestObject
+
+	request.ExchangeID = exchangeID
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportThreads(ctx, request.(ImportThreadsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportThreads")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportThreadsResponseObject); ok {
+		if err := validResponse.VisitImportThreadsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RegisterExecutor operation middleware
 func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	var request RegisterExecutorRequestObject
@@ -3933,6 +5191,64 @@ func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateRequestResponseObject); ok {
 		if err := validResponse.VisitUpdateRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UploadAttachment operation middleware
+func (sh *strictHandler) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	var request UploadAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadAttachment(ctx, request.(UploadAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UploadAttachmentResponseObject); ok {
+		if err := validResponse.VisitUploadAttachmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAttachment operation middleware
+func (sh *strictHandler) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
+	var request GetAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAttachment(ctx, request.(GetAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAttachmentResponseObject); ok {
+		if err := validResponse.VisitGetAttachmentResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -22,12 +22,13 @@ const sendings = 4
 // answered, and all of that is one call: in the history it begins with the first time and ends with the answer. Now and
 // then it is sent once more after the answer, which must say the same, or with another body, which must be refused.
 func (w *caller) keyed(a *arena, me person, method, path string, body map[string]any) (answer, fate) {
-	if w.rng.IntN(2) == 0 {
+	keys := &w.run.faults.keys
+	if w.rng.IntN(2) == 0 || !keys.TryRLock() {
 		return w.send(w.somewhere(), a, me.key, method, path, body)
 	}
-	keys := &w.run.faults.keys
-	keys.RLock()
 	defer keys.RUnlock()
+	defer func(usual time.Duration) { w.patience = usual }(w.patience)
+	w.patience = waits // midnight waits for all of it
 	w.marks++
 	key := fmt.Sprintf("key %d-%d", w.id, w.marks)
 	send := func(body map[string]any) (answer, fate) {
@@ -103,11 +104,11 @@ const expiredWithin = 1500 * time.Millisecond
 
 // post makes a request. Every second one expires while the executors are at it.
 func (k *keyedCalls) post(i int) {
-	begun := time.Now()
 	call := k.record.now()
+	begun := time.Now()
 	in := deed{kind: "create", who: "executor-0", timed: i%2 == 0}
 	body := intent(fmt.Sprint("topic ", i))
-	needed := begun.Add(time.Second + time.Duration(i)*200*time.Millisecond)
+	needed := begun.Add(time.Second + time.Duration(i)*200*time.Millisecond).Truncate(time.Millisecond)
 	if in.timed {
 		body["needed_by"] = needed.UTC().Format(time.RFC3339Nano)
 	}

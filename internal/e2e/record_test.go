@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -226,74 +225,3 @@ func until(ops []porcupine.Operation, moment int64) []porcupine.Operation {
 
 // looks reports whether a call of that kind changes nothing.
 func looks(kind string) bool { return kind == "read" || kind == "listed" || kind == "present" }
-
-// TestModel holds the model to small histories: what must be explained, and what can't be.
-func TestModel(t *testing.T) {
-	const forever = math.MaxInt64
-	answered := func(kind, who, status string, call, end int64, now string, code int) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: kind, who: who, status: status}, Call: call, Return: end,
-			Output: happened{status: code, now: threadState{status: now}}}
-	}
-	created := answered("create", "ann", "", 0, 1, "", 201)
-	claimed := func(who string, call, end int64) porcupine.Operation {
-		return answered("update", who, "claimed", call, end, "claimed", 200)
-	}
-	perhaps := func(op porcupine.Operation) porcupine.Operation {
-		op.Return, op.Output = forever, happened{unknown: true}
-		return op
-	}
-	refused := func(who, code string, call, end int64) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: "update", who: who, status: "claimed"}, Call: call, Return: end, Output: happened{status: 409, code: code}}
-	}
-	seen := func(kind, status, holder string, call, end int64) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: kind}, Call: call, Return: end,
-			Output: happened{there: status != "", now: threadState{requestor: "ann", status: status, holder: holder}}}
-	}
-	timed, invalid := created, created
-	timed.Input = deed{kind: "create", who: "ann", timed: true}
-	invalid.Input, invalid.Output = timed.Input, happened{status: 400, code: "invalid"}
-	expires := func(from int64) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: "expire"}, Call: from, Return: forever, Output: happened{unknown: true}}
-	}
-	late := func(op porcupine.Operation) porcupine.Operation {
-		in := op.Input.(deed)
-		in.late = true
-		op.Input = in
-		return op
-	}
-	for _, c := range []struct {
-		name string
-		ok   bool
-		ops  []porcupine.Operation
-	}{
-		{"a claim, read", true, []porcupine.Operation{created, claimed("bob", 2, 3), seen("read", "claimed", "bob", 4, 5)}},
-		{"a stale read", false, []porcupine.Operation{created, claimed("bob", 2, 3), seen("read", "pending", "", 4, 5)}},
-		{"a read beside the claim", true, []porcupine.Operation{created, claimed("bob", 2, 6), seen("read", "pending", "", 4, 5)}},
-		{"two winners", false, []porcupine.Operation{created, claimed("bob", 2, 3), claimed("cleo", 2, 3)}},
-		{"a winner and a loser", true, []porcupine.Operation{created, claimed("bob", 2, 3), refused("cleo", "already_claimed", 2, 3)}},
-		{"a loser before the winner began", false, []porcupine.Operation{created, refused("cleo", "already_claimed", 2, 3), claimed("bob", 4, 5)}},
-		{"an unknown claim, seen late", true, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), seen("read", "pending", "", 4, 5), seen("read", "claimed", "bob", 6, 7)}},
-		{"an unknown claim, never seen", true, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), claimed("cleo", 4, 5)}},
-		{"an unknown claim, seen and undone", false, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), seen("read", "claimed", "bob", 4, 5), seen("read", "pending", "", 6, 7)}},
-		{"a claim that was refused as not stored, seen", false, []porcupine.Operation{created, seen("read", "claimed", "bob", 4, 5)}},
-		{"missing from a list", false, []porcupine.Operation{created, seen("listed", "", "", 2, 3)}},
-		{"missing from a list beside its creation", true, []porcupine.Operation{answered("create", "ann", "", 0, 5, "", 201), seen("listed", "", "", 2, 3)}},
-		{"listed with an old status", false, []porcupine.Operation{created, claimed("bob", 2, 3), seen("listed", "pending", "", 4, 5)}},
-		{"expired, after its time", true, []porcupine.Operation{timed, expires(2), seen("read", "pending", "", 3, 4), seen("read", "expired", "", 5, 6)}},
-		{"expired, before its time", false, []porcupine.Operation{timed, expires(5), seen("read", "expired", "", 3, 4)}},
-		{"expired and pending again", false, []porcupine.Operation{timed, expires(2), seen("read", "expired", "", 3, 4), seen("read", "pending", "", 5, 6)}},
-		{"expired while it is held", false, []porcupine.Operation{timed, expires(2), claimed("bob", 3, 4), seen("read", "expired", "bob", 5, 6)}},
-		{"expired without a needed_by", false, []porcupine.Operation{created, expires(2), seen("read", "expired", "", 3, 4)}},
-		{"a claim beside the expiry", true, []porcupine.Operation{timed, expires(2), claimed("bob", 3, 4), seen("read", "claimed", "bob", 5, 6)}},
-		{"a claim of what has expired", false, []porcupine.Operation{timed, expires(2), seen("read", "expired", "", 3, 4), claimed("bob", 5, 6)}},
-		{"a claim that came too late", false, []porcupine.Operation{timed, expires(2), late(claimed("bob", 5, 6))}},
-		{"a refusal that came too late", true, []porcupine.Operation{timed, expires(2), late(refused("bob", "thread_closed", 5, 6)), seen("read", "expired", "", 7, 8)}},
-		{"too late for its creation", true, []porcupine.Operation{invalid, seen("listed", "", "", 2, 3)}},
-		{"too late for its creation, and there", false, []porcupine.Operation{invalid, seen("listed", "pending", "", 2, 3)}},
-		{"listed, then missing", false, []porcupine.Operation{perhaps(created), seen("listed", "pending", "", 2, 3), seen("listed", "", "", 4, 5)}},
-	} {
-		if got := porcupine.CheckOperations(threadModel, c.ops); got != c.ok {
-			t.Errorf("%s: explained: %v, want %v", c.name, got, c.ok)
-		}
-	}
-}

@@ -19,12 +19,12 @@ const (
 	// few of them a filter takes, and how many bytes it has, but for the last event.
 	mostScanned = 10_000
 	pageBytes   = 1 << 20
-	// readAtOnce is how many events are read from the log for one who follows, and catchUps how many of those who
+	// eventsAtOnce is how many events are read from the log for one who follows, and catchUps how many of those who
 	// follow one exchange do so at once. eventRoom is the share of maxReading that a reader takes while it reads:
 	// what the log gives at once, which may be a commit of the largest size.
-	readAtOnce = 256
-	catchUps   = 4
-	eventRoom  = 16 << 20
+	eventsAtOnce = 256
+	catchUps     = 4
+	eventRoom    = 16 << 20
 )
 
 // EventPage is a part of the log.
@@ -71,7 +71,7 @@ func (x *running) fill(ctx context.Context, page *EventPage, f EventFilter, head
 		context.AfterFunc(ctx, func() { x.engine.reading.Release(kept) })
 	}()
 	for scanned := 0; page.Next < head && len(page.Events) < limit && size < pageBytes && scanned < mostScanned; {
-		events, seq, err := x.reread(ctx, soon, page.Next, min(mostScanned-scanned, max(readAtOnce, limit-len(page.Events))))
+		events, seq, err := x.reread(ctx, soon, page.Next, min(mostScanned-scanned, max(eventsAtOnce, limit-len(page.Events))))
 		if err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (s *follower) catchUp(ctx context.Context) (delivered bool, err error) {
 	if err := e.acquire(ctx, soon, eventRoom); err != nil {
 		return false, err
 	}
-	events, seq, err := s.x.reread(ctx, soon, s.seq, readAtOnce)
+	events, seq, err := s.x.reread(ctx, soon, s.seq, eventsAtOnce)
 	kept := int64(0)
 	for _, ev := range events {
 		kept += int64(sizeOfEvent(ev))

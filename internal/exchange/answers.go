@@ -66,7 +66,7 @@ func (o *overlay) keepAnswer(a *answer) {
 }
 
 // answers are those of the last KeyLife, the oldest first, with those behind it that no event has made
-// room of yet. Each takes 80 bytes, about 50 more to be found by its key, and the sentence of a refusal.
+// room of yet. Each takes 80 bytes, up to 90 more to be found by its key, and the sentence of a refusal.
 //
 // They are kept in chunks, of which nothing is ever changed: a frozen copy is a list of chunks. What was
 // added later lies behind all that it sees, and a chunk is let go as a whole.

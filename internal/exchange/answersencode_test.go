@@ -18,7 +18,7 @@ func TestDecodeRefusesAnswersThatCannotBe(t *testing.T) {
 	answer := slices.Concat([]byte{2, x}, digests, []byte{200, 1, 0, 0, 1, 'r', x}) // of HTTP status 200, about the thread
 	other := slices.Concat([]byte{2, x}, make([]byte, 32), []byte{153, 3, x, 1, 's', 0, 0})
 	answers := func(rest ...[]byte) []byte {
-		return slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{0}, slices.Concat(rest...))
+		return slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{0, 0, 0, 0}, slices.Concat(rest...))
 	}
 	for what, b := range map[string][]byte{
 		"":                        answers([]byte{2}, answer, other, []byte{1, 1}),

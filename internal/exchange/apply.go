@@ -28,6 +28,8 @@ func (s *State) Apply(e Event) {
 		s.applyStatus(e)
 	case MessageAdded:
 		s.applyMessage(e)
+	case ThreadImported:
+		s.applyImported(e)
 	case ExchangeOpened:
 		s.applyOpened(e)
 		return

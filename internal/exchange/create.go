@@ -32,6 +32,7 @@ type Create struct {
 	ResponseHint json.RawMessage // as accepted; nil where not given
 	Request      json.RawMessage // the request block: the body's fields as sent, without server-set ones
 	Suffixes     []string        // candidates for the last part of the ref, short ones first; the first free one is used
+	Attachments  []Attachment    // what was taken out of Request, which is in block 0, or is named by it
 
 	Result Result
 }
@@ -45,7 +46,8 @@ type created struct {
 }
 
 type message struct {
-	Mess []json.RawMessage `json:"mess"`
+	Mess        []json.RawMessage `json:"mess"`
+	Attachments []Attachment      `json:"attachments,omitempty"`
 }
 
 // Decide implements Command. Its events are one commit: a thread is never without its request.
@@ -80,7 +82,7 @@ func (c *Create) decide(s *State, now time.Time) ([]Draft, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	first, refusal := draft(MessageAdded, ref, c.Executor, message{[]json.RawMessage{block}})
+	first, refusal := draft(MessageAdded, ref, c.Executor, message{[]json.RawMessage{block}, c.Attachments})
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -22,6 +22,9 @@ func Decode(r io.Reader) (*State, error) {
 	d.executors(&s.register)
 	d.threads(s.table)
 	d.terms(s.table)
+	d.imports(s.table)
+	d.history(s.table)
+	d.attachments(s.table)
 	d.answers(s)
 	d.idle(&s.register)
 	if d.err == nil {

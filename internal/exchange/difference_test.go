@@ -30,7 +30,7 @@ func aLife() []exchange.Event {
 		{Type: exchange.ThreadCreated, Thread: second, Actor: "agent", Payload: json.RawMessage(`{"intent":"see"}`)},
 		{Type: "note_x", TS: aDay.Add(time.Minute)},
 		{Type: exchange.ThreadCreated, Thread: third, Actor: "agent"},
-		{Type: exchange.MessageAdded, Thread: third, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":` + someTerms + `}]}`)},
+		{Type: exchange.MessageAdded, Thread: third, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":` + someTerms + `}],"attachments":[{"key":"attachments/a"}]}`)},
 		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"held","executor_id":"phone"}`)},
 		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"needs_confirmation","executor_id":"phone","confirmed":true,"if_denied":"cancelled"}`)},
 		{Type: exchange.ThreadCreated, Thread: fourth, Actor: "agent"},
@@ -123,6 +123,8 @@ var differences = map[string]change{
 	"executor copy: has done nothing yet": func(all []exchange.Event) []exchange.Event {
 		return append(all, exchange.Event{Type: exchange.NoteAnswered, Actor: "copy"})
 	},
+	"attachment 1: hash of the key":           payload(9, "/a", "/b"),
+	"attachments 1 and 0":                     payload(9, `"attachments"`, `"others"`),
 	"thread " + aRef + ": message 1 is at 00": func(all []exchange.Event) []exchange.Event { all[5].At[0] = 1; return all },
 }
 

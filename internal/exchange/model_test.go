@@ -20,6 +20,8 @@ type model struct {
 	threads   map[string]exchange.Thread
 	changed   map[string]int // when it was last changed
 	messages  map[string][]exchange.At
+	imports   map[string]exchange.At
+	history   map[string][]exchange.Change
 	terms     map[string]exchange.Terms
 	executors []exchange.Executor
 	taken     []string
@@ -34,7 +36,7 @@ type model struct {
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, answers: map[string]fact{}, idle: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, imports: map[string]exchange.At{}, history: map[string][]exchange.Change{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, answers: map[string]fact{}, idle: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -45,6 +47,8 @@ type fact struct {
 	confirmed                   bool
 	delegatedTo, ifDenied       string
 	terms                       exchange.Terms // of the request in message_added
+	said                        int            // messages of thread_imported, which has the terms, the intent and so on of the others too
+	created                     time.Time      // of thread_imported
 	name, key                   string         // of an executor
 	once, request               int            // of note_answered
 	code                        exchange.Code
@@ -55,19 +59,29 @@ func (f *fact) encode() {
 	switch f.Type {
 	case exchange.ThreadCreated:
 		all = map[string]any{"intent": f.intent, "priority": f.priority, "requestor_id": f.requestor}
+	case exchange.ThreadImported:
+		docs := []any{map[string]any{"intent": f.intent, "priority": f.priority, "requestor": f.requestor, "executor": f.executor, "status": f.status, "created": f.created}}
+		for range f.said {
+			docs = append(docs, map[string]any{"from": f.Actor, "received": f.created, "MESS": []any{map[string]any{"request": requestWith(f.terms)}}})
+		}
+		all = map[string]any{"documents": docs}
 	case exchange.StatusChanged:
 		all = map[string]any{"new_status": f.status, "executor_id": f.executor, "confirmed": f.confirmed, "delegated_to": f.delegatedTo, "if_denied": f.ifDenied}
 	case exchange.MessageAdded:
-		timing := map[string]any{"expires": f.terms.NeededBy, "not_before": f.terms.NotBefore}
-		all = map[string]any{"mess": []any{map[string]any{"request": map[string]any{
-			"requires": f.terms.Requires, "confirm_before": f.terms.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": f.terms.DependsOn},
-		}}}}
+		all = map[string]any{"mess": []any{map[string]any{"request": requestWith(f.terms)}}}
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
 	}
 	f.Payload, _ = json.Marshal(all) // texts only
 	if f.Type == exchange.NoteAnswered {
 		f.Payload = json.RawMessage(onceOf(f.once, f.request).Payload(f.answer()))
+	}
+}
+
+func requestWith(t exchange.Terms) map[string]any {
+	timing := map[string]any{"expires": t.NeededBy, "not_before": t.NotBefore}
+	return map[string]any{
+		"requires": t.Requires, "confirm_before": t.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": t.DependsOn},
 	}
 }
 
@@ -96,10 +110,13 @@ func (m *model) note(f fact) {
 	}
 }
 
-// checkAnswers asks for every key, and for one that was never used.
-func (m *model) checkAnswers(t *testing.T, s *exchange.State) {
+// checkActors asks of everyone for what they did last, for every key, and for one that was never used.
+func (m *model) checkActors(t *testing.T, s *exchange.State) {
 	t.Helper()
 	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
+		if got := s.LastEvent(actor); got != m.seen[actor] {
+			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
+		}
 		if s.Idle(actor) != m.idle[actor] {
 			t.Fatalf("%q is idle: %v", actor, s.Idle(actor))
 		}
@@ -133,6 +150,8 @@ func (m *model) apply(f fact) {
 		m.remove(f)
 	case exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded:
 		m.change(f, ts)
+	case exchange.ThreadImported:
+		m.imported(f, ts)
 	case exchange.DayClosed:
 		return
 	default:
@@ -248,6 +267,7 @@ func (m *model) move(t *exchange.Thread, f fact) {
 		}
 	}
 	t.Status, t.StatusBy = to, f.Actor
+	m.history[t.Ref] = append(m.history[t.Ref], exchange.Change{Status: to, By: f.Actor, At: f.TS.UTC().Truncate(time.Millisecond), Messages: t.Messages})
 }
 
 // course is what a change of the status means for the terms.
@@ -304,6 +324,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 		if got := s.Terms(want.Ref); !reflect.DeepEqual(got, m.terms[want.Ref]) {
 			t.Fatalf("terms of %s: got %+v, want %+v", want.Ref, got, m.terms[want.Ref])
 		}
+		m.checkPast(t, s, want.Ref)
 		statuses[want.Status] = true
 	}
 	for status := range statuses {
@@ -315,9 +336,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("the list of three of %q is not as it should be", status)
 		}
 	}
-	if _, ok := s.Thread("2026-02-01-NONE"); ok {
-		t.Fatal("a thread that was never made is there")
-	}
+	m.checkAbsent(t, s)
 	if got, ok := s.NextDue(); ok == m.due().IsZero() || !got.Equal(m.due()) {
 		t.Fatalf("the next thread expires at %v (%v), want %v", got, ok, m.due())
 	}
@@ -342,14 +361,16 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("key %s opens %+v, not %q", hash, e, m.keys[hash])
 		}
 	}
-	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
-		if got := s.LastEvent(actor); got != m.seen[actor] {
-			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
-		}
-	}
-	m.checkAnswers(t, s)
+	m.checkActors(t, s)
 	if s.ReadOnly() != m.readOnly {
 		t.Fatalf("read-only since %q, not %q", s.ReadOnly(), m.readOnly)
+	}
+}
+
+func (m *model) checkAbsent(t *testing.T, s *exchange.State) {
+	t.Helper()
+	if _, ok := s.Thread("2026-02-01-NONE"); ok {
+		t.Fatal("a thread that was never made is there")
 	}
 }
 
@@ -374,7 +395,7 @@ func facts(seed int64, n, refs int) []fact {
 			f.TS = ts.Truncate(time.Millisecond)
 		}
 		f.Type = pick(exchange.ThreadCreated, exchange.ThreadCreated, exchange.StatusChanged, exchange.StatusChanged, exchange.StatusChanged, exchange.MessageAdded,
-			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed, exchange.NoteAnswered, exchange.NoteAnswered)
+			exchange.MessageAdded, exchange.MessageAdded, exchange.ThreadImported, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed, exchange.NoteAnswered, exchange.NoteAnswered)
 		if r.Intn(n) == 0 {
 			f.Type = pick("note_x", "unheard_of", "never_heard_of")
 		}
@@ -389,7 +410,7 @@ func facts(seed int64, n, refs int) []fact {
 		switch {
 		case f.Seq == 0 && r.Intn(20) == 0:
 			f.Thread = pick("", "?", strings.Repeat("long ref ", 20), "ein ünding", "\x00")
-		case f.Seq > 0 && f.Type == exchange.ThreadCreated:
+		case f.Seq > 0 && (f.Type == exchange.ThreadCreated || f.Type == exchange.ThreadImported):
 			f.Thread = fmt.Sprintf("2026-02-01-N%d", i) // this server makes none twice
 		}
 		f.intent = strings.Repeat(pick("look", "ä", "see"), 1<<r.Intn(6))
@@ -406,6 +427,7 @@ func facts(seed int64, n, refs int) []fact {
 			f.Thread = ""
 		}
 		f.terms = someTermsOf(r)
+		f.said, f.created = r.Intn(4), ts.Add(-time.Hour).UTC().Truncate(time.Millisecond)
 		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -165,17 +164,16 @@ func clip(s string, n int) string {
 // know the type would.
 func (s *State) applyAnswered(e Event) {
 	s.active(e.Actor)
-	p := object[struct {
-		Key          []byte          `json:"key"`
-		Request      []byte          `json:"request"`
-		Status       uint16          `json:"status"`
-		Code         json.RawMessage `json:"code"`
-		Error        json.RawMessage `json:"error"`
-		Ref          json.RawMessage `json:"ref"`
-		ThreadStatus json.RawMessage `json:"thread_status"`
+	p := object[struct { // no member of which is as the original server stored it
+		Key          []byte `json:"key"`
+		Request      []byte `json:"request"`
+		Status       uint16 `json:"status"`
+		Code         Code   `json:"code"`
+		Error        string `json:"error"`
+		Ref          string `json:"ref"`
+		ThreadStatus string `json:"thread_status"`
 	}](e.Payload)
-	a := answer{executor: e.Actor, at: e.TS.UnixMilli(), code: Code(text(p.Code)), sentence: text(p.Error), status: p.Status}
-	a.result = Result{text(p.Ref), text(p.ThreadStatus)}
+	a := answer{executor: e.Actor, at: e.TS.UnixMilli(), code: p.Code, sentence: p.Error, status: p.Status, result: Result{p.Ref, p.ThreadStatus}}
 	if len(p.Key) != len(a.once.key) || len(p.Request) != len(a.once.request) || e.Actor == "" {
 		return
 	}

@@ -145,6 +145,8 @@ func (h *history) command() exchange.Command {
 		}
 	case n == 5:
 		return &exchange.Expire{}
+	case n == 6 && h.Intn(2) == 0:
+		return &exchange.Import{Caller: h.caller(), Threads: []exchange.Imported{h.imported(), h.imported()}}
 	}
 	statuses := append(exchange.Statuses()[:8], exchange.Statuses()...)
 	statuses = append(statuses, exchange.Delegated, "claimed", "in-progress", "canceled", "nonsense", "", "", "")
@@ -183,6 +185,21 @@ func (h *history) request() string {
 	}
 	return h.pick(`{"confirm_before":true,"requires":["see"]}`, `{"needed_by":"`+soon+`"}`, `{"needed_by":"`+soon+`","confirm_before":true}`,
 		`{"constraints":{"timing":{"not_before":"`+soon+`"},"depends_on":"`+h.ref()+`"}}`, `{"constraints":5}`)
+}
+
+// imported is a thread from elsewhere, which may be here already.
+func (h *history) imported() exchange.Imported {
+	ref := h.ref()
+	if h.Intn(2) == 0 {
+		ref = exchange.NewRef(h.now, h.suffix())
+	}
+	docs := []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"ref":%q,"requestor":%q,"executor":%q,"status":%q,"intent":"x"}`,
+		ref, h.pick("agent", "phone", "stranger"), h.pick("", "phone", "stranger"), h.pick(exchange.Statuses()...)))}
+	for range h.Intn(3) {
+		docs = append(docs, json.RawMessage(`{"from":"agent","MESS":[{"request":`+h.request()+`},{"status":{"code":"delegated","delegated_to":"phone"}}]}`))
+	}
+	one, _ := exchange.NewImported(ref, docs, nil) // fails for no documents only
+	return one
 }
 
 func (h *history) suffix() string { return fmt.Sprintf("AA%02d", h.Intn(40)) }
@@ -314,6 +331,29 @@ func newHistory(t *testing.T, seed int64) *history {
 	return h
 }
 
+// told is what payloads say of a thread.
+type told struct {
+	RequestorID string     `json:"requestor_id"`
+	OldStatus   string     `json:"old_status"`
+	NewStatus   string     `json:"new_status"`
+	ExecutorID  *string    `json:"executor_id"`
+	Documents   []envelope `json:"documents"`
+}
+
+type envelope struct {
+	Requestor string `json:"requestor"`
+	Executor  string `json:"executor"`
+	Status    string `json:"status"`
+}
+
+// holder is who holds an imported thread.
+func (e envelope) holder() string {
+	if e.Status == "pending" {
+		return ""
+	}
+	return e.Executor
+}
+
 // checkHistory reads the events as an outsider would, without the rules: no thread goes from one
 // executor to another without being free in between, only its holder or its requestor moves it, nothing
 // moves it from its end, and each change begins where the last one ended. Who was removed does nothing any
@@ -328,12 +368,7 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 		if gone[e.Actor] {
 			t.Fatalf("%s of %s, who was removed", e.Type, e.Actor)
 		}
-		var p struct {
-			RequestorID string  `json:"requestor_id"`
-			OldStatus   string  `json:"old_status"`
-			NewStatus   string  `json:"new_status"`
-			ExecutorID  *string `json:"executor_id"`
-		}
+		var p told
 		if err := json.Unmarshal(e.Payload, &p); err != nil {
 			t.Fatalf("%s: %v", e.Payload, err)
 		}
@@ -350,6 +385,12 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 				t.Fatalf("%s was created twice", e.Thread)
 			}
 			threads[e.Thread] = &last{status: "pending", requestor: p.RequestorID}
+		case "thread_imported":
+			if threads[e.Thread] != nil {
+				t.Fatalf("%s was there before its import", e.Thread)
+			}
+			envelope := p.Documents[0]
+			threads[e.Thread] = &last{envelope.Status, envelope.holder(), envelope.Requestor}
 		case "status_changed":
 			changes++
 			l := threads[e.Thread]

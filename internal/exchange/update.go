@@ -16,6 +16,8 @@ type Update struct {
 	Status  string            // "" for none; any accepted spelling
 	Message string            // a note for the status block
 	Mess    []json.RawMessage // blocks of a message; nil for none
+	// Attachments are what was taken out of Mess, or is named by it.
+	Attachments []Attachment
 
 	Result Result
 }
@@ -122,7 +124,7 @@ func (c *Update) events(x *situation, steps []step, status string, blocks spoken
 		if refusal != nil {
 			return nil, refusal
 		}
-		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess})
+		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess, behind(len(mess)-len(c.Mess), c.Attachments)})
 		if refusal != nil {
 			return nil, refusal
 		}
@@ -185,8 +187,10 @@ func (s *State) applyStatus(e Event) {
 	if status != "" {
 		t.Executor = holder(&t, e, status, p.ExecutorID)
 		t.Status, t.StatusBy = status, e.Actor
+		s.putStatus(&t)
+	} else {
+		s.put(&t)
 	}
-	s.put(&t)
 	s.applyCourse(e, from, t.Status, &p)
 }
 
@@ -251,5 +255,6 @@ func (s *State) applyMessage(e Event) {
 		if first {
 			s.applyTerms(t.Ref, e.Payload)
 		}
+		s.applyAttachments(e)
 	}
 }

@@ -93,5 +93,5 @@ func (a *answer) finish() {
 	if a.control.Flush() != nil || a.control.SetReadDeadline(time.Now().Add(patience)) != nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, a.body, lingerBody-a.body.taken) // ends one way or another
+	_, _ = io.CopyN(io.Discard, a.body, max(lingerBody-a.body.taken, lingerLeast)) // ends one way or another
 }

@@ -271,7 +271,7 @@ func TestCORS(t *testing.T) {
 		for name, want := range map[string]string{
 			"Access-Control-Allow-Origin":   "*",
 			"Access-Control-Allow-Methods":  "PATCH",
-			"Access-Control-Allow-Headers":  "Authorization, Content-Type",
+			"Access-Control-Allow-Headers":  "Authorization, Content-Type, Idempotency-Key",
 			"Access-Control-Expose-Headers": "X-Request-Id",
 		} {
 			if !strings.Contains(got.header.Get(name), want) {

@@ -80,9 +80,9 @@ func TestFuzzTheEngine(t *testing.T) {
 	s := newSite(t)
 	home := s.at("home")
 	phone, agent := home.register("phone"), home.register("agent")
-	values := map[string][]string{"executor_id": {"phone", "agent"}}
+	values := map[string][]string{"executor_id": {"phone", "agent"}, "name": {"a.png"}}
 	for range 5 {
-		values["ref"] = append(values["ref"], agent.create(`{"intent":"x"}`))
+		values["ref"] = append(values["ref"], agent.create(`{"intent":"x","context":[{"image":{"name":"a.png","data":"AAAA"}}]}`))
 	}
 	g, err := newGenerator(fuzzSeed, []string{phone.key, agent.key}, values)
 	if err != nil {

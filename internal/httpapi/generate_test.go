@@ -93,8 +93,32 @@ func (g *generator) sample() sample {
 			s.header.Set("Content-Type", media)
 		}
 	}
-	s.strict = g.strict
+	if op.body == nil && op.route.Operation.RequestBody != nil { // somebody's file
+		s.body = pick(g, "a photo", "x", strings.Repeat("y", 5000))
+		s.header.Set("Content-Type", "application/octet-stream")
+		g.strict = g.strict || strings.Contains(s.target, "name=") // of which the contract says only that it is a text
+	}
+	g.files(&s)
+	s.strict = g.strict || strings.Contains(s.target, "%2e%2e") || strings.Contains(s.target, "a%2Fb")
 	return s
+}
+
+// files makes half of the imports good ones. What stands in files, and which refs can name some, is beyond the
+// stock middleware.
+func (g *generator) files(s *sample) {
+	switch s.operation.route.Operation.OperationID {
+	case "exportThread":
+		g.strict = true
+	case "importThreads":
+		g.strict = true
+		if g.one(2) {
+			ref := fmt.Sprintf("2026-01-%02d-I%03d", 1+g.IntN(31), g.IntN(1000))
+			thread := "ref: " + ref + "\nrequestor: agent\nstatus: " + pick(g, "pending", "completed", "in-progress", "nonsense") +
+				"\ncreated: 2026-01-01T00:00:00Z\nupdated: 2026-01-01T00:00:00Z\nintent: Look\n" +
+				pick(g, "", "---\nfrom: agent\nreceived: 2026-01-01T00:00:00Z\nMESS:\n  - request:\n      intent: Look\n", "---\nfrom: agent\n")
+			s.body = pick(g, `{"content":`+quote(thread)+`}`, `{"files":[{"name":"`+ref+`.messe-af.yaml","content":`+quote(thread)+`}]}`, thread)
+		}
+	}
 }
 
 // idempotencyKey adds one, often one that was used before, now and then one that is none.

@@ -29,6 +29,7 @@ type call struct {
 	caller engine.Caller
 	once   exchange.Once
 	answer answer
+	accept string       // the header, for what can be answered in several types
 	route  *chi.Context // nil before and after routing
 
 	giveBack []func() // what was taken of what requests share, to be given back at the end
@@ -104,7 +105,7 @@ var (
 	}
 	preflight = []header{
 		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Registration-Token, X-Request-Id"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -58,7 +58,10 @@ func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return threadAnswer{thread}, nil
+	if media := r.Params.Media; media != nil && *media == server.MediaLink {
+		linkMedia(thread, r.ExchangeID)
+	}
+	return threadAnswer{thread, ctx}, nil
 }
 
 // UpdateRequest implements PATCH …/requests/{ref}.

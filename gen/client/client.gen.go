@@ -222,6 +222,39 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for HookType.
+const (
+	HookTypeGoogleTasks   HookType = "google_tasks"
+	HookTypeHomeAssistant HookType = "home_assistant"
+	HookTypeIfttt         HookType = "ifttt"
+	HookTypeLinear        HookType = "linear"
+	HookTypeTodoist       HookType = "todoist"
+	HookTypeWebhook       HookType = "webhook"
+	HookTypeZapier        HookType = "zapier"
+)
+
+// Valid indicates whether the value is a known member of the HookType enum.
+func (e HookType) Valid() bool {
+	switch e {
+	case HookTypeGoogleTasks:
+		return true
+	case HookTypeHomeAssistant:
+		return true
+	case HookTypeIfttt:
+		return true
+	case HookTypeLinear:
+		return true
+	case HookTypeTodoist:
+		return true
+	case HookTypeWebhook:
+		return true
+	case HookTypeZapier:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MediaView.
 const (
 	MediaInline MediaView = "inline"
@@ -536,13 +569,13 @@ func (e StatusWord) Valid() bool {
 
 // Defines values for WebhookChannelType.
 const (
-	Webhook WebhookChannelType = "webhook"
+	WebhookChannelTypeWebhook WebhookChannelType = "webhook"
 )
 
 // Valid indicates whether the value is a known member of the WebhookChannelType enum.
 func (e WebhookChannelType) Valid() bool {
 	switch e {
-	case Webhook:
+	case WebhookChannelTypeWebhook:
 		return true
 	default:
 		return false
@@ -583,7 +616,8 @@ type CapabilityList struct {
 	Capabilities []Capability `json:"capabilities"`
 }
 
-// Channel Where to send notifications. Types that are not listed here are kept, and not used.
+// Channel Where to send notifications. A type that is not listed here is a 400, and so is a URL that is none or holds a
+// user name, or a member that its type needs and lacks. An executor has at most 20 channels.
 type Channel struct {
 	union json.RawMessage
 }
@@ -719,6 +753,33 @@ type HealthService string
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Hook A hook. What else it has depends on its type; what its type needs and lacks is a 400.
+//
+// Example: {"body":{"intent":"{{intent}}","ref":"{{ref}}"},"type":"webhook","url":"https://your-server.com/hook"}
+type Hook struct {
+	Type                 HookType               `json:"type"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// HookType defines model for Hook.Type.
+type HookType string
+
+// HookList defines model for HookList.
+type HookList = []Hook
+
+// Hooks What programs of yours hear of at six moments in the life of a request: lists of at most 20 hooks, under
+// `on_request_created`, `on_request_claimed`, `on_request_started`, `on_request_completed`, `on_request_rejected` and
+// `on_request_cancelled`. Another name is a 400. Texts of hooks may hold variables such as `{{ref}}`.
+type Hooks struct {
+	OnRequestCancelled   *HookList              `json:"on_request_cancelled,omitempty"`
+	OnRequestClaimed     *HookList              `json:"on_request_claimed,omitempty"`
+	OnRequestCompleted   *HookList              `json:"on_request_completed,omitempty"`
+	OnRequestCreated     *HookList              `json:"on_request_created,omitempty"`
+	OnRequestRejected    *HookList              `json:"on_request_rejected,omitempty"`
+	OnRequestStarted     *HookList              `json:"on_request_started,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
 // Import The files of threads, as one of `content` and `files`.
 type Import struct {
 	// Content The one file of a v1 thread, YAML.
@@ -771,7 +832,10 @@ type NtfyChannel struct {
 	// Server The ntfy server's URL; `https://ntfy.sh` where not given.
 	//
 	// Example: https://ntfy.sh
-	Server               *string                `json:"server,omitempty"`
+	Server *string `json:"server,omitempty"`
+
+	// Token An access token of the ntfy server, where the topic needs one.
+	Token                *string                `json:"token,omitempty"`
 	Topic                string                 `json:"topic"`
 	Type                 NtfyChannelType        `json:"type"`
 	AdditionalProperties map[string]interface{} `json:"-"`
@@ -780,7 +844,7 @@ type NtfyChannel struct {
 // NtfyChannelType defines model for NtfyChannel.Type.
 type NtfyChannelType string
 
-// OtherChannel defines model for OtherChannel.
+// OtherChannel A type that this server does not know, which it refuses.
 type OtherChannel struct {
 	Type                 string                 `json:"type"`
 	AdditionalProperties map[string]interface{} `json:"-"`
@@ -816,6 +880,11 @@ type ProfileChange struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
 	Capabilities *Capabilities `json:"capabilities,omitempty"`
 	DisplayName  *string       `json:"display_name,omitempty"`
+
+	// Hooks What programs of yours hear of at six moments in the life of a request: lists of at most 20 hooks, under
+	// `on_request_created`, `on_request_claimed`, `on_request_started`, `on_request_completed`, `on_request_rejected` and
+	// `on_request_cancelled`. Another name is a 400. Texts of hooks may hold variables such as `{{ref}}`.
+	Hooks *Hooks `json:"hooks,omitempty"`
 
 	// Notifications Where to send notifications; `null` for nowhere.
 	Notifications        *[]Channel             `json:"notifications,omitempty"`
@@ -874,6 +943,11 @@ type Registration struct {
 	//
 	// Example: my-phone
 	ExecutorID NewExecutorID `json:"executor_id"`
+
+	// Hooks What programs of yours hear of at six moments in the life of a request: lists of at most 20 hooks, under
+	// `on_request_created`, `on_request_claimed`, `on_request_started`, `on_request_completed`, `on_request_rejected` and
+	// `on_request_cancelled`. Another name is a 400. Texts of hooks may hold variables such as `{{ref}}`.
+	Hooks *Hooks `json:"hooks,omitempty"`
 
 	// Notifications Where to send notifications.
 	Notifications *Channels `json:"notifications,omitempty"`
@@ -1121,7 +1195,16 @@ type UploadedFile struct {
 
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
-	Type WebhookChannelType `json:"type"`
+	// PreviousSecret Signs too, while your server changes from it to `secret`.
+	PreviousSecret *string `json:"previous_secret,omitempty"`
+
+	// Secret With it, each request is signed as [Standard Webhooks](https://www.standardwebhooks.com) says: `whsec_` and
+	// the base64 of 24 to 64 bytes.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret *string            `json:"secret,omitempty"`
+	Type   WebhookChannelType `json:"type"`
 
 	// URL Example: https://your-server.com/notify
 	URL                  string                 `json:"url"`
@@ -1208,7 +1291,7 @@ type ListEventsParams struct {
 	// Ref Only events about this thread.
 	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
 
-	// Status Only events that give a thread this status: a new thread is `pending`. Messages and events about executors
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
 	// are none of them.
 	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 
@@ -1511,6 +1594,215 @@ func (a GoogleChatChannel) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for Hook. Returns the specified
+// element and whether it was found
+func (a Hook) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Hook
+func (a *Hook) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Hook to handle AdditionalProperties
+func (a *Hook) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["type"]; found {
+		err = json.Unmarshal(raw, &a.Type)
+		if err != nil {
+			return fmt.Errorf("error reading 'type': %w", err)
+		}
+		delete(object, "type")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Hook to handle AdditionalProperties
+func (a Hook) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["type"], err = json.Marshal(a.Type)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'type': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for Hooks. Returns the specified
+// element and whether it was found
+func (a Hooks) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Hooks
+func (a *Hooks) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Hooks to handle AdditionalProperties
+func (a *Hooks) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["on_request_cancelled"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestCancelled)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_cancelled': %w", err)
+		}
+		delete(object, "on_request_cancelled")
+	}
+
+	if raw, found := object["on_request_claimed"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestClaimed)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_claimed': %w", err)
+		}
+		delete(object, "on_request_claimed")
+	}
+
+	if raw, found := object["on_request_completed"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestCompleted)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_completed': %w", err)
+		}
+		delete(object, "on_request_completed")
+	}
+
+	if raw, found := object["on_request_created"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestCreated)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_created': %w", err)
+		}
+		delete(object, "on_request_created")
+	}
+
+	if raw, found := object["on_request_rejected"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestRejected)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_rejected': %w", err)
+		}
+		delete(object, "on_request_rejected")
+	}
+
+	if raw, found := object["on_request_started"]; found {
+		err = json.Unmarshal(raw, &a.OnRequestStarted)
+		if err != nil {
+			return fmt.Errorf("error reading 'on_request_started': %w", err)
+		}
+		delete(object, "on_request_started")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Hooks to handle AdditionalProperties
+func (a Hooks) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.OnRequestCancelled != nil {
+		object["on_request_cancelled"], err = json.Marshal(a.OnRequestCancelled)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_cancelled': %w", err)
+		}
+	}
+
+	if a.OnRequestClaimed != nil {
+		object["on_request_claimed"], err = json.Marshal(a.OnRequestClaimed)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_claimed': %w", err)
+		}
+	}
+
+	if a.OnRequestCompleted != nil {
+		object["on_request_completed"], err = json.Marshal(a.OnRequestCompleted)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_completed': %w", err)
+		}
+	}
+
+	if a.OnRequestCreated != nil {
+		object["on_request_created"], err = json.Marshal(a.OnRequestCreated)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_created': %w", err)
+		}
+	}
+
+	if a.OnRequestRejected != nil {
+		object["on_request_rejected"], err = json.Marshal(a.OnRequestRejected)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_rejected': %w", err)
+		}
+	}
+
+	if a.OnRequestStarted != nil {
+		object["on_request_started"], err = json.Marshal(a.OnRequestStarted)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'on_request_started': %w", err)
+		}
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // Getter for additional properties for Import. Returns the specified
 // element and whether it was found
 func (a Import) Get(fieldName string) (value interface{}, found bool) {
@@ -1627,6 +1919,14 @@ func (a *NtfyChannel) UnmarshalJSON(b []byte) error {
 		delete(object, "server")
 	}
 
+	if raw, found := object["token"]; found {
+		err = json.Unmarshal(raw, &a.Token)
+		if err != nil {
+			return fmt.Errorf("error reading 'token': %w", err)
+		}
+		delete(object, "token")
+	}
+
 	if raw, found := object["topic"]; found {
 		err = json.Unmarshal(raw, &a.Topic)
 		if err != nil {
@@ -1666,6 +1966,13 @@ func (a NtfyChannel) MarshalJSON() ([]byte, error) {
 		object["server"], err = json.Marshal(a.Server)
 		if err != nil {
 			return nil, fmt.Errorf("error marshaling 'server': %w", err)
+		}
+	}
+
+	if a.Token != nil {
+		object["token"], err = json.Marshal(a.Token)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'token': %w", err)
 		}
 	}
 
@@ -1998,6 +2305,14 @@ func (a *ProfileChange) UnmarshalJSON(b []byte) error {
 		delete(object, "display_name")
 	}
 
+	if raw, found := object["hooks"]; found {
+		err = json.Unmarshal(raw, &a.Hooks)
+		if err != nil {
+			return fmt.Errorf("error reading 'hooks': %w", err)
+		}
+		delete(object, "hooks")
+	}
+
 	if raw, found := object["notifications"]; found {
 		err = json.Unmarshal(raw, &a.Notifications)
 		if err != nil {
@@ -2044,6 +2359,13 @@ func (a ProfileChange) MarshalJSON() ([]byte, error) {
 		object["display_name"], err = json.Marshal(a.DisplayName)
 		if err != nil {
 			return nil, fmt.Errorf("error marshaling 'display_name': %w", err)
+		}
+	}
+
+	if a.Hooks != nil {
+		object["hooks"], err = json.Marshal(a.Hooks)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'hooks': %w", err)
 		}
 	}
 
@@ -2232,6 +2554,14 @@ func (a *Registration) UnmarshalJSON(b []byte) error {
 		delete(object, "executor_id")
 	}
 
+	if raw, found := object["hooks"]; found {
+		err = json.Unmarshal(raw, &a.Hooks)
+		if err != nil {
+			return fmt.Errorf("error reading 'hooks': %w", err)
+		}
+		delete(object, "hooks")
+	}
+
 	if raw, found := object["notifications"]; found {
 		err = json.Unmarshal(raw, &a.Notifications)
 		if err != nil {
@@ -2284,6 +2614,13 @@ func (a Registration) MarshalJSON() ([]byte, error) {
 	object["executor_id"], err = json.Marshal(a.ExecutorID)
 	if err != nil {
 		return nil, fmt.Errorf("error marshaling 'executor_id': %w", err)
+	}
+
+	if a.Hooks != nil {
+		object["hooks"], err = json.Marshal(a.Hooks)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'hooks': %w", err)
+		}
 	}
 
 	if a.Notifications != nil {
@@ -3064,6 +3401,22 @@ func (a *WebhookChannel) UnmarshalJSON(b []byte) error {
 		return err
 	}
 
+	if raw, found := object["previous_secret"]; found {
+		err = json.Unmarshal(raw, &a.PreviousSecret)
+		if err != nil {
+			return fmt.Errorf("error reading 'previous_secret': %w", err)
+		}
+		delete(object, "previous_secret")
+	}
+
+	if raw, found := object["secret"]; found {
+		err = json.Unmarshal(raw, &a.Secret)
+		if err != nil {
+			return fmt.Errorf("error reading 'secret': %w", err)
+		}
+		delete(object, "secret")
+	}
+
 	if raw, found := object["type"]; found {
 		err = json.Unmarshal(raw, &a.Type)
 		if err != nil {
@@ -3098,6 +3451,20 @@ func (a *WebhookChannel) UnmarshalJSON(b []byte) error {
 func (a WebhookChannel) MarshalJSON() ([]byte, error) {
 	var err error
 	object := make(map[string]json.RawMessage)
+
+	if a.PreviousSecret != nil {
+		object["previous_secret"], err = json.Marshal(a.PreviousSecret)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'previous_secret': %w", err)
+		}
+	}
+
+	if a.Secret != nil {
+		object["secret"], err = json.Marshal(a.Secret)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'secret': %w", err)
+		}
+	}
 
 	object["type"], err = json.Marshal(a.Type)
 	if err != nil {

@@ -794,7 +794,7 @@ type ListEventsParams struct {
 	// Ref Only events about this thread.
 	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
 
-	// Status Only events that give a thread this status: a new thread is `pending`. Messages and events about executors
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
 	// are none of them.
 	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -358,6 +359,39 @@ func TestMaskedSettingsAreRefused(t *testing.T) {
 			if err := e.UpdateProfile(t.Context(), c, "my-phone", ProfileUpdate{Settings: settings(object)}); err != nil {
 				t.Errorf("%s: %v", object, err)
 			}
+		}
+	})
+}
+
+// Ensure that settings which could not work are refused with a sentence that names the field, also before it is
+// looked at whose profile it is, and that nothing is stored of them.
+func TestSettingsThatCannotWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, bucket.Store(false))
+		_, c := enroll(t, e, "home", "my-phone")
+		before, keys := members(t, bucket, phoneProfile), len(bucket.Keys(""))
+		for object, want := range map[string]string{
+			`{"notifications":[{"type":"ntfy","topic":"t"},{"type":"pager"}]}`:                          "notifications[1].type: must be one of ntfy, slack, google_chat, webhook",
+			`{"hooks":{"on_request_created":[{"type":"todoist"}]},"other":1}`:                           "hooks.on_request_created[0].token: is required",
+			`{"preferences":{"quiet_hours":{"enabled":true,"timezone":"Mars/Olympus"}}}`:                "preferences.quiet_hours.timezone: must be the name of a time zone such as Europe/Berlin",
+			`{"other":1,"notifications":[{"type":"webhook","url":"https://u:pw@h/"}],"preferences":{}}`: "notifications[0].url: must not hold a user name or password",
+		} {
+			for _, id := range []string{"my-phone", "another"} {
+				err := e.UpdateProfile(t.Context(), c, id, ProfileUpdate{Settings: settings(object)})
+				if wantCode(t, err, exchange.CodeInvalid); err.Error() != want {
+					t.Errorf("got %v, want %s", err, want)
+				}
+			}
+			_, err := e.Register(t.Context(), "home", Registration{ExecutorID: "x", Settings: settings(object)})
+			if wantCode(t, err, exchange.CodeInvalid); err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			_, err = e.Register(t.Context(), "elsewhere", Registration{ExecutorID: "x", Settings: settings(object)})
+			wantCode(t, err, exchange.CodeInvalid)
+		}
+		if after := members(t, bucket, phoneProfile); !maps.Equal(after, before) || len(bucket.Keys("")) != keys {
+			t.Errorf("written: %v, %d objects", after, len(bucket.Keys("")))
 		}
 	})
 }

@@ -23,8 +23,8 @@ const (
 	// follow one exchange do so at once. eventRoom is the share of maxReading that a reader takes while it reads:
 	// what the log gives at once, which may be a commit of the largest size.
 	eventsAtOnce = 256
-	catchUps    = 4
-	eventRoom   = 16 << 20
+	catchUps     = 4
+	eventRoom    = 16 << 20
 )
 
 // EventPage is a part of the log.

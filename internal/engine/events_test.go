@@ -266,8 +266,14 @@ func TestRevokedKeysHearNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			post(t, a, stay, "secret")
+			time.Sleep(followEvery)
+			synctest.Wait()
 			for _, l := range []*listener{near, far} {
-				<-l.done
+				select {
+				case <-l.done:
+				default:
+					t.Fatal("it is still followed")
+				}
 				wantCode(t, l.err, exchange.CodeUnauthorized)
 				if got := types(l.heard()); len(got) > 1 {
 					t.Errorf("heard %q", got)

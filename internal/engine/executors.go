@@ -41,7 +41,7 @@ func (r *register) Decide(s *exchange.State, now time.Time) ([]exchange.Draft, *
 }
 
 // Register adds an executor and returns its API key, opening the exchange where it is the first.
-// CodeInvalid: an id that new exchanges or executors can't have; CodeNameTaken: it differs from an
+// CodeInvalid: an id that new exchanges or executors can't have, or settings that could not work; CodeNameTaken: it differs from an
 // existing one in case only; CodeAlreadyRegistered.
 //
 // The event arbitrates: the one whose registration commits, and nobody else, writes the profile
@@ -59,7 +59,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 	if !exchange.ValidID(r.ExecutorID) {
 		return "", errInvalidExecutor()
 	}
-	if err := refuseMasked(r.Settings); err != nil {
+	if err := checkSettings(r.Settings); err != nil {
 		return "", err
 	}
 	x, leaveExchange, err := e.findOrCreate(ctx, exchangeID)

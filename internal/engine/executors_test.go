@@ -217,7 +217,7 @@ func TestRegisterWhenTheProfileCannotBeWritten(t *testing.T) {
 					}
 					return faultblob.None
 				})
-				key, err := e.Register(t.Context(), "home", Registration{ExecutorID: "my-phone", Settings: settings(`{"hooks":{"a":1}}`)})
+				key, err := e.Register(t.Context(), "home", Registration{ExecutorID: "my-phone", Settings: settings(`{"mine":{"a":1}}`)})
 				if c.fails {
 					wantCode(t, err, exchange.CodeOutcomeUnknown)
 				} else if err != nil {
@@ -230,7 +230,7 @@ func TestRegisterWhenTheProfileCannotBeWritten(t *testing.T) {
 				wantCode(t, err, exchange.CodeAlreadyRegistered)
 				if !c.fails {
 					letIn(t, e, "home", key)
-					if m := members(t, bucket, phoneProfile); m["hooks"] != `{
+					if m := members(t, bucket, phoneProfile); m["mine"] != `{
     "a": 1
   }` || m["api_key_hash"] != `"`+auth.Hash(key)+`"` {
 						t.Fatal(m)
@@ -284,7 +284,7 @@ func TestUpdateProfileMerges(t *testing.T) {
 		bucket := faultblob.New()
 		e := launch(t, bucket.Store(false))
 		_, err := e.Register(t.Context(), "home", Registration{ExecutorID: "my-phone", DisplayName: "Old", Capabilities: []string{"a"},
-			Settings: settings(`{"hooks":{"n":1.10},"preferences":{"min_priority":"normal"}}`)})
+			Settings: settings(`{"mine":{"n":1.10},"preferences":{"min_priority":"normal"}}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,10 +299,10 @@ func TestUpdateProfileMerges(t *testing.T) {
 			update ProfileUpdate
 			want   map[string]string
 		}{
-			{ProfileUpdate{DisplayName: &name, Settings: settings(`{"hooks":{"n":1.10},"q":[1e400]}`)},
+			{ProfileUpdate{DisplayName: &name, Settings: settings(`{"mine":{"n":1.10},"q":[1e400]}`)},
 				map[string]string{"display_name": `"Agent"`, "q": "[\n    1e400\n  ]", "created_at": `"2000-01-01T00:00:00.000Z"`, "last_seen": `"2000-01-01T01:00:00.000Z"`}},
 			{ProfileUpdate{Capabilities: &capabilities, Settings: settings(`{"q": null ,"api_key_hash":"mine","created_at":null}`)},
-				map[string]string{"display_name": `"Agent"`, "capabilities": "[\n    \"b\",\n    \"c\"\n  ]", "q": "", "hooks": "{\n    \"n\": 1.10\n  }", "api_key_hash": `"` + c.KeyHash + `"`}},
+				map[string]string{"display_name": `"Agent"`, "capabilities": "[\n    \"b\",\n    \"c\"\n  ]", "q": "", "mine": "{\n    \"n\": 1.10\n  }", "api_key_hash": `"` + c.KeyHash + `"`}},
 			{ProfileUpdate{DisplayName: &none}, map[string]string{"display_name": `"agent"`, "created_at": `"2000-01-01T00:00:00.000Z"`}},
 		}
 		for i, s := range steps {
@@ -321,7 +321,7 @@ func TestUpdateProfileMerges(t *testing.T) {
 			t.Fatal(all[1].Executor, err)
 		}
 		for _, key := range bucket.Keys("events/exchange=home") {
-			if data, _ := bucket.Get(key); strings.Contains(string(data), "hooks") {
+			if data, _ := bucket.Get(key); strings.Contains(string(data), "1.10") {
 				t.Fatalf("a setting stands in an event: %s", data)
 			}
 		}

@@ -40,7 +40,7 @@ func (f *feed) join(head int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.readers++; f.readers == 1 {
-		f.from, f.head, f.news = head, head, make(chan struct{})
+		f.from, f.head, f.news, f.err = head, head, make(chan struct{}), nil
 		f.feeds.Add(1)
 	}
 }

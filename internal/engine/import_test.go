@@ -463,3 +463,42 @@ func TestExportHoldsTheMedia(t *testing.T) {
 		}
 	})
 }
+
+// Ensure that the files of an import are nobody's litter, to a server that starts from a snapshot as well, and that
+// those of an import that was given up are.
+func TestImportedFilesAreNotCollected(t *testing.T) {
+	threads, _ := canonical(t)
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		bucket.AllowMerges()
+		store := bucket.Store(false)
+		e := launchWith(t, store, Options{SnapshotAfter: 1})
+		key, c := enroll(t, e, "home", "agent")
+		store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
+			if strings.HasPrefix(op.Key, "events/") && op.Kind != faultblob.Get {
+				return faultblob.Refuse
+			}
+			return faultblob.None
+		})
+		_, err := e.Import(t.Context(), c, threads)
+		wantCode(t, err, exchange.CodeUnavailable)
+		store.OnCall(nil)
+		bringIn(t, e, c, threads...)
+		if n := len(bucket.Keys("attachments/")); n != 2 {
+			t.Fatalf("%d files were stored", n)
+		}
+		time.Sleep(time.Minute) // the snapshot
+		shut(t, e)
+		e = launch(t, bucket.Store(false))
+		time.Sleep(collectAfter + 2*compactEvery)
+		if n := len(bucket.Keys("attachments/")); n != 1 {
+			t.Errorf("%d files are left", n)
+		}
+		c = letIn(t, e, "home", key)
+		for _, want := range threads {
+			if got := export(t, e, c, want.Ref()); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s is exported as another thread", want.Ref())
+			}
+		}
+	})
+}

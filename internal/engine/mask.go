@@ -18,7 +18,8 @@ import (
 // send false alarms, since whoever knows its name may. Settings are free-form, so no list of secrets would
 // be complete: what is not known to be harmless is masked.
 //
-//   - The text and the number under a name of harmless are shown: they choose between things, and open none.
+//   - The text and the number under a name of harmless are shown: they choose between things, and open none. But
+//     inside headers and body of a hook the names are the receiver's, and say nothing.
 //   - Of an http or https URL the scheme, the host and the port are shown, so that its owner recognises it.
 //   - true, false and null are shown, and so are names of members: a mask keeps the shape of what it hides.
 //   - Everything else is mask.
@@ -61,13 +62,17 @@ func maskValue(name string, value json.RawMessage) json.RawMessage {
 
 // masker writes a JSON value again, masked, with the order of members as it is.
 type masker struct {
-	in  *json.Decoder
-	out []byte
+	in      *json.Decoder
+	out     []byte
+	foreign int // how many values around have names that are not ours
 }
 
 var errMaskDepth = errors.New("nested too deeply to be shown")
 
 func (m *masker) value(name string, depth int) error {
+	if m.foreign > 0 {
+		name = ""
+	}
 	token, err := m.in.Token()
 	if err != nil {
 		return fmt.Errorf("read a setting: %w", err)
@@ -111,11 +116,20 @@ func (m *masker) object(depth int) error {
 			return err
 		}
 		m.out = append(m.out, ':')
-		if err := m.value(name, depth+1); err != nil {
+		if err := m.member(name, depth+1); err != nil {
 			return err
 		}
 	}
 	return m.end('}')
+}
+
+// member masks the value of a member. What is sent to the receiver of a hook is the receiver's language.
+func (m *masker) member(name string, depth int) error {
+	if name == "headers" || name == "body" {
+		m.foreign++
+		defer func() { m.foreign-- }()
+	}
+	return m.value(name, depth)
 }
 
 // list masks each item as if it stood under the list's own name.

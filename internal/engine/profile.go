@@ -14,6 +14,7 @@ import (
 
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	notification "github.com/mess-exchange/mess-exchange/internal/notify/settings"
 )
 
 const (
@@ -124,6 +125,18 @@ func (p profile) encode() ([]byte, error) {
 
 func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
+// checkSettings refuses settings that could not work: a channel, a hook or preferences that nobody could act upon,
+// or a value as it is shown in the place of the secret.
+func checkSettings(own map[string]json.RawMessage) error {
+	if err := refuseMasked(own); err != nil {
+		return err
+	}
+	if err := notification.Check(own); err != nil {
+		return refuse(exchange.CodeInvalid, err.Error()) // its sentences are for clients, and hold no value
+	}
+	return nil
+}
+
 // settings are the members that are the executor's own.
 func (p profile) settings() map[string]json.RawMessage {
 	own := map[string]json.RawMessage{}
@@ -143,13 +156,14 @@ type ProfileUpdate struct {
 	Settings     map[string]json.RawMessage
 }
 
-// UpdateProfile changes the caller's own profile. CodeNotYourProfile for another's, existing or not.
+// UpdateProfile changes the caller's own profile. CodeNotYourProfile for another's, existing or not; CodeInvalid for
+// settings that could not work.
 //
 // The object is replaced first, then the log announces it, so that whoever reads the object at the
 // announcement reads the change. A failure in between leaves settings that count already and a
 // display name and capabilities that don't yet; the same update again completes it.
 func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string, u ProfileUpdate) error {
-	if err := refuseMasked(u.Settings); err != nil {
+	if err := checkSettings(u.Settings); err != nil {
 		return err // what is wrong with the body comes before whose profile it is
 	}
 	if executorID != c.Executor {

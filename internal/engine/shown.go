@@ -79,6 +79,8 @@ func statusAfter(ev eventlog.Event) string {
 	switch ev.Type {
 	case exchange.ThreadCreated:
 		return exchange.StatusPending
+	case exchange.ThreadImported:
+		return exchange.ImportedStatus(exchange.Event(ev))
 	case exchange.StatusChanged:
 		var p struct {
 			NewStatus string `json:"new_status"`

@@ -50,6 +50,18 @@ func TestEventsHoldNoSecrets(t *testing.T) {
 			t.Errorf("%s %s: %s %v", c.eventType, c.payload, shown.Line(), err)
 		}
 	}
+	for _, c := range []struct{ eventType, payload, want string }{
+		{"thread_created", `{}`, "pending"},
+		{"thread_imported", `{"documents":[{"status":"in-progress"}]}`, "in_progress"},
+		{"thread_imported", `{"documents":7}`, "pending"},
+		{"status_changed", `{"new_status":"canceled"}`, "cancelled"},
+		{"status_changed", `{"new_status":7}`, ""},
+		{"message_added", `{"mess":[{"status":{"code":"held"}}]}`, ""},
+	} {
+		if status := statusAfter(eventlog.Event{Type: c.eventType, Thread: "r", Payload: json.RawMessage(c.payload)}); status != c.want {
+			t.Errorf("%s %s gives %q, not %q", c.eventType, c.payload, status, c.want)
+		}
+	}
 	if shown, err := showEvent("home", eventlog.Event{Seq: 7, Type: "note_delivered", Thread: "r", Payload: json.RawMessage("{}")}); shown != nil || err != nil {
 		t.Error("a note is shown")
 	}

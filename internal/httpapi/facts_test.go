@@ -199,7 +199,7 @@ func TestNewIDs(t *testing.T) {
 	}
 }
 
-// Ensure notification settings are checked by type and unknown types are kept.
+// Ensure notification settings are checked by type, hooks and preferences as well, and anything else is kept.
 func TestChannels(t *testing.T) {
 	phone := newSite(t).at("home").register("phone")
 	for body, want := range map[string]string{
@@ -207,22 +207,31 @@ func TestChannels(t *testing.T) {
 		`{"notifications":null}`: "",
 		`{"preferences":null}`:   "",
 		`{"notifications":[{"type":"ntfy","topic":"x","server":"https://ntfy.sh","more":1},{"type":"webhook","url":"https://x"},{"type":"google_chat","webhook_url":"https://x"}]}`: "",
-		`{"notifications":[{"type":"pager","number":7}]}`:                         "",
-		`{"hooks":{"on_request_created":[{"type":"webhook"}]},"other":{"a":[1]}}`: "",
-		`{"notifications":{"type":"ntfy"}}`:                                       "notifications: must be a list",
-		`{"notifications":["ntfy"]}`:                                              "notifications[0]: must be an object",
-		`{"notifications":[{"topic":"x"}]}`:                                       "notifications[0].type: is required",
-		`{"notifications":[{"type":7}]}`:                                          "notifications[0].type: must be a string",
-		`{"notifications":[{"type":"ntfy"}]}`:                                     "notifications[0].topic: is required",
-		`{"notifications":[{"type":"pager"},{"type":"ntfy","topic":["x"]}]}`:      "notifications[1].topic: must be a string",
-		`{"notifications":[{"type":"slack","url":"x"}]}`:                          "notifications[0].webhook_url: is required",
-		`{"notifications":[{"type":"webhook","url":""}]}`:                         "notifications[0].url: must not be empty",
-		`{"preferences":{"min_priority":"high"}}`:                                 "preferences.min_priority: must be one of background, normal, elevated, urgent",
-		`{"preferences":{"quiet_hours":{"start":"25:00"}}}`:                       "preferences.quiet_hours.start: must be a time of day such as 22:00",
-		`{"preferences":{"quiet_hours":{"enabled":"yes"}}}`:                       "preferences.quiet_hours.enabled: must be true or false",
-		`{"capabilities":["a",7]}`:                                                "capabilities[1]: must be a string",
-		`{"capabilities":null}`:                                                   "capabilities: must be a list",
-		`{"display_name":null}`:                                                   "display_name: must be a string",
+		`{"hooks":null}`: "",
+		`{"hooks":{"on_request_created":[{"type":"webhook","url":"https://x/{{ref}}","more":1}],"on_request_claimed":null},"other":{"a":[1]}}`: "",
+		`{"notifications":[{"type":"pager","number":7}]}`:                    "notifications[0].type: must be one of ntfy, slack, google_chat, webhook",
+		`{"notifications":[{"type":"webhook","url":"x"}]}`:                   "notifications[0].url: must be an http or https URL",
+		`{"hooks":{"on_request_created":[{"type":"webhook"}]}}`:              "hooks.on_request_created[0].url: is required",
+		`{"hooks":{"on_request_created":[{"type":"pager"}]}}`:                "hooks.on_request_created[0].type: must be one of webhook, ifttt, zapier, home_assistant, todoist, linear, google_tasks",
+		`{"hooks":{"on_request_created":[{}]}}`:                              "hooks.on_request_created[0].type: is required",
+		`{"hooks":{"on_request_created":{}}}`:                                "hooks.on_request_created: must be a list",
+		`{"hooks":[]}`:                                                       "hooks: must be an object",
+		`{"hooks":{"on_request_done":[]}}`:                                   "hooks: may have no other members than on_request_created, on_request_claimed, on_request_started, on_request_completed, on_request_rejected, on_request_cancelled",
+		`{"preferences":{"quiet_hours":{"timezone":"Mars/Olympus"}}}`:        "preferences.quiet_hours.timezone: must be the name of a time zone such as Europe/Berlin",
+		`{"notifications":{"type":"ntfy"}}`:                                  "notifications: must be a list",
+		`{"notifications":["ntfy"]}`:                                         "notifications[0]: must be an object",
+		`{"notifications":[{"topic":"x"}]}`:                                  "notifications[0].type: is required",
+		`{"notifications":[{"type":7}]}`:                                     "notifications[0].type: must be a string",
+		`{"notifications":[{"type":"ntfy"}]}`:                                "notifications[0].topic: is required",
+		`{"notifications":[{"type":"pager"},{"type":"ntfy","topic":["x"]}]}`: "notifications[1].topic: must be a string",
+		`{"notifications":[{"type":"slack","url":"x"}]}`:                     "notifications[0].webhook_url: is required",
+		`{"notifications":[{"type":"webhook","url":""}]}`:                    "notifications[0].url: must not be empty",
+		`{"preferences":{"min_priority":"high"}}`:                            "preferences.min_priority: must be one of background, normal, elevated, urgent",
+		`{"preferences":{"quiet_hours":{"start":"25:00"}}}`:                  "preferences.quiet_hours.start: must be a time of day such as 22:00",
+		`{"preferences":{"quiet_hours":{"enabled":"yes"}}}`:                  "preferences.quiet_hours.enabled: must be true or false",
+		`{"capabilities":["a",7]}`:                                           "capabilities[1]: must be a string",
+		`{"capabilities":null}`:                                              "capabilities: must be a list",
+		`{"display_name":null}`:                                              "display_name: must be a string",
 	} {
 		got := phone.send("PATCH", "/executors/phone", body)
 		switch {

@@ -74,6 +74,14 @@ torture-mutants: ## the log and the server with one rule broken each, which the 
 		-args -simulation.mutants $(SIMULATION_MUTANTS) $(QUIETLY)
 	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestMutants$$' -v ./internal/e2e -args -torture.mutants
 
+# Each waiter is an open file on both sides: ulimit -n must let WAITERS=10000 and a thousand more be.
+WAITERS ?= 10000
+
+.PHONY: waiters
+waiters: ## WAITERS=10000 streams, and then as many waiting reads, on the built program: what they cost, and when the last one is told
+	go test -tags $(TAGS),e2e -count=1 -timeout 10m -run '^TestWaiters$$' -v ./internal/e2e \
+		-args -waiters.count $(WAITERS) -waiters.idle 30s
+
 # Installed by npm from its lock file, again only when that changes.
 $(BROWSER)/node_modules: $(BROWSER)/package-lock.json $(BROWSER)/package.json
 	npm ci --prefix $(BROWSER) --ignore-scripts

@@ -55,11 +55,14 @@ func TestOperationsAreDescribed(t *testing.T) {
 			if op.OperationID == "" || op.Summary == "" || len(op.Tags) != 1 {
 				t.Errorf("%s: operationId, summary or tag is missing", name)
 			}
-			if op.RequestBody != nil && len(op.RequestBody.Value.Content.Get("application/json").Examples) == 0 {
+			if op.RequestBody != nil && op.RequestBody.Value.Content["*/*"] == nil && len(op.RequestBody.Value.Content.Get("application/json").Examples) == 0 {
 				t.Errorf("%s: no example of its body", name)
 			}
 			for status, answer := range op.Responses.Map() {
-				media := answer.Value.Content.Get("application/json")
+				media := answer.Value.Content["application/json"]
+				if status < "400" && (status == "304" || answer.Value.Content["*/*"] != nil) {
+					continue // the bytes of somebody's file, or none
+				}
 				if media == nil || len(media.Examples) == 0 {
 					t.Errorf("%s %s: no example", name, status)
 				} else if status >= "400" && media.Schema.Ref != "#/components/schemas/Error" {

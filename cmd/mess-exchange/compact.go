@@ -10,7 +10,8 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 )
 
-// compact merges the closed days of every log in the storage and prints a line for each. A server does so
+// compact merges the closed days of every log in the storage, deletes the attachments that no event names, and
+// prints a line for each. A server does so
 // by itself; this is for a directory that no server has open, whose lock it takes, and for a bucket, where
 // servers may run meanwhile. What it does is safe to be killed at any moment.
 func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
@@ -35,6 +36,16 @@ func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
 		}
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 			return fmt.Errorf("compact %s: %w", id, err)
+		}
+		if errors.Is(err, eventlog.ErrNotFound) {
+			continue // nothing of it is this server's
+		}
+		collected, err := engine.Collect(ctx, store, id)
+		if err != nil {
+			return fmt.Errorf("collect attachments of %s: %w", id, err)
+		}
+		if collected.Deleted > 0 {
+			fmt.Fprintf(stdout, "%s: deleted %d attachments that no event names: %d bytes\n", id, collected.Deleted, collected.Bytes)
 		}
 	}
 	fmt.Fprintf(stdout, "ok: %d days merged in %d exchanges\n", days, len(ids))

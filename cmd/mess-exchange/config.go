@@ -37,14 +37,17 @@ type config struct {
 	TrustedProxies    string `var:"TRUSTED_PROXIES" help:"Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,fd00::/8; none is none."`
 	CapabilitiesDir   string `var:"CAPABILITIES_DIR" default:"./capabilities" help:"Folder of the YAML files that describe capabilities; it need not be there."`
 
-	Connections string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
-	PprofAddr   string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
-	LogLevel    string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
+	AttachmentMax string `var:"ATTACHMENT_MAX" default:"25" help:"MiB that an uploaded photo or file may have."`
+	Connections   string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
+	PprofAddr     string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
+	LogLevel      string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
 	Serve    struct{}     `cmd:"" default:"1" help:"Run the server; the default."`
 	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
 	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
-	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each; a running server does so by itself."`
+	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each, and delete photos and files that no message names; a running server does so by itself."`
+	Import   transfer     `cmd:"" help:"Send the threads in a folder of MESSE-AF files to a running server; those that are there already are left alone."`
+	Export   exporting    `cmd:"" help:"Write the threads of an exchange of a running server into a folder of MESSE-AF files."`
 	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
 }
 
@@ -91,6 +94,9 @@ func (c *config) check(command string) error {
 	if n, err := strconv.ParseUint(c.Connections, 10, 31); err != nil || n == 0 {
 		return fmt.Errorf("MAX_CONNECTIONS: must be a number from 1 on, not %q", c.Connections)
 	}
+	if n, err := strconv.ParseUint(c.AttachmentMax, 10, 31); err != nil || n == 0 || n > mostAttachmentMax {
+		return fmt.Errorf("ATTACHMENT_MAX: must be a number of MiB from 1 to %d, not %q", mostAttachmentMax, c.AttachmentMax)
+	}
 	if _, _, err := net.SplitHostPort(c.PprofAddr); c.PprofAddr != "" && err != nil {
 		return fmt.Errorf("PPROF_ADDR: must be an address with a port, such as 127.0.0.1:6060, not %q", c.PprofAddr)
 	}
@@ -98,8 +104,8 @@ func (c *config) check(command string) error {
 		return err
 	}
 	switch command {
-	case "health", "register":
-		if port == 0 && c.Register.URL == "" {
+	case "health", "register", "import <dir>", "export <dir>":
+		if port == 0 && c.Register.URL+c.Import.URL+c.Export.URL == "" {
 			return errors.New("PORT: must be the port of the server to ask, not 0")
 		}
 		return nil // the storage is the server's
@@ -146,6 +152,15 @@ func (c *config) level() (slog.Level, error) {
 func (c *config) connections() int {
 	n, _ := strconv.Atoi(c.Connections) // checked when it was parsed
 	return n
+}
+
+// mostAttachmentMax is a limit that a mistake in the unit meets. A store takes objects of 5 GiB.
+const mostAttachmentMax = 4096
+
+// attachmentMax is ATTACHMENT_MAX in bytes.
+func (c *config) attachmentMax() int64 {
+	n, _ := strconv.ParseInt(c.AttachmentMax, 10, 64) // checked when it was parsed
+	return n << 20
 }
 
 // address is what to listen on.

@@ -48,7 +48,7 @@ func printHelp(w io.Writer, app *kong.Application) error {
 			fmt.Fprintf(table, "\nFlags of %s:\n\n", command.Name)
 		}
 		for _, flag := range command.Flags {
-			fmt.Fprintf(table, "  --%s\t\t\t%s\n", flag.Name, flag.Help)
+			fmt.Fprintf(table, "  --%s\t%s\t\t%s\n", flag.Name, flag.Tag.Get("var"), flag.Help)
 		}
 	}
 	return table.Flush()

@@ -40,6 +40,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return health(ctx, c, stdout)
 	case "register":
 		return registerExecutor(ctx, c, stdout)
+	case "import <dir>":
+		return importFolder(ctx, c, stdout, stderr)
+	case "export <dir>":
+		return exportFolder(ctx, c, stdout, stderr)
 	}
 	return serve(ctx, c, stderr)
 }

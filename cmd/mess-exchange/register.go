@@ -68,15 +68,11 @@ func registerExecutor(ctx context.Context, c *config, stdout io.Writer) error {
 
 func (c *config) registerRequest(ctx context.Context) (*http.Request, error) {
 	r := &c.Register
-	base := r.URL
-	if base == "" {
-		base = c.url(c.Port, "127.0.0.1")
+	base, err := c.serverURL(r.URL)
+	if err != nil {
+		return nil, err
 	}
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("--url: must be like http://localhost:3000, not %q", r.URL)
-	case r.Exchange == "":
+	if r.Exchange == "" {
 		return nil, errors.New("--exchange: must not be empty")
 	}
 	body := map[string]any{"executor_id": r.ID}
@@ -90,7 +86,7 @@ func (c *config) registerRequest(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the registration: %w", err)
 	}
-	address := strings.TrimSuffix(base, "/") + "/api/v1/exchanges/" + url.PathEscape(r.Exchange) + "/register"
+	address := base + "/api/v1/exchanges/" + url.PathEscape(r.Exchange) + "/register"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("--url: %w", err)

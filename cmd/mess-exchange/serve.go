@@ -56,6 +56,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		logger.Info("profiles are at http://" + at + "/debug/pprof/")
 	}
 	server := httpapi.Server(httpapi.New(e, handlerOptions(c, logger)), logger)
+	server.RegisterOnShutdown(e.ReleaseWaiters)
 	broken := make(chan error, 1)
 	go func() { broken <- server.Serve(httpapi.LimitConnections(listener, c.connections())) }()
 
@@ -92,7 +93,7 @@ func handlerOptions(c *config, logger *slog.Logger) httpapi.Options {
 	c.warnOfAccess(logger)
 	return httpapi.Options{
 		Logger: logger, Version: programVersion(), Storage: c.StorageType,
-		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger),
+		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger), AttachmentMax: c.attachmentMax(),
 	}
 }
 
@@ -129,8 +130,8 @@ func listen(ctx context.Context, c *config) (net.Listener, error) {
 	return nil, fmt.Errorf("HOST: can't listen on %s: %w", c.address(), err)
 }
 
-// stop ends a server in order: no new connections, answers to what is in flight, then what the engine
-// has queued. What does not end in time is cut off; its clients have no answer, so nothing they were
+// stop ends a server in order: no new connections, answers to what is in flight and to who only waits, then what
+// the engine has queued. What does not end in time is cut off; its clients have no answer, so nothing they were
 // told is lost.
 func stop(server *http.Server, e *engine.Engine, store io.Closer, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)

@@ -15,38 +15,43 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -56,11 +61,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
+	case ErrorCodeAttachmentNotFound:
+		return true
 	case ErrorCodeDependencyOpen:
 		return true
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -82,6 +91,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeOverloaded:
 		return true
+	case ErrorCodeRangeNotSatisfiable:
+		return true
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
@@ -91,6 +102,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeStorageUnavailable:
 		return true
 	case ErrorCodeThreadClosed:
+		return true
+	case ErrorCodeThreadExists:
 		return true
 	case ErrorCodeThreadNotFound:
 		return true
@@ -107,6 +120,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -200,6 +249,24 @@ func (e HookType) Valid() bool {
 	case HookTypeWebhook:
 		return true
 	case HookTypeZapier:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -575,6 +642,36 @@ type Error struct {
 // ErrorCode What is wrong, in a word that does not change.
 type ErrorCode string
 
+// Event Something that happened. New types may be added; ignore those you don't know.
+type Event struct {
+	// ActorID The executor who caused it; `-` for the exchange itself.
+	ActorID string `json:"actor_id"`
+	EventID string `json:"event_id"`
+
+	// EventType Example: status_changed
+	EventType  string                 `json:"event_type"`
+	ExchangeID string                 `json:"exchange_id"`
+	Payload    map[string]interface{} `json:"payload"`
+
+	// Seq Its number in the exchange, from 1 on.
+	Seq int64 `json:"seq"`
+
+	// ThreadRef The thread that it is about; `null` for none.
+	ThreadRef *string   `json:"thread_ref"`
+	TS        time.Time `json:"ts"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether the log goes on behind `next`.
+	More bool `json:"more"`
+
+	// Next The `since` of the next page. Every event up to it was looked at.
+	Next int64 `json:"next"`
+}
+
 // Executor defines model for Executor.
 type Executor struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
@@ -602,6 +699,27 @@ type ExecutorRemoved struct {
 	ExecutorID string `json:"executor_id"`
 	Removed    bool   `json:"removed"`
 }
+
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
 
 // GoogleChatChannel defines model for GoogleChatChannel.
 type GoogleChatChannel struct {
@@ -661,6 +779,29 @@ type Hooks struct {
 	OnRequestStarted     *HookList              `json:"on_request_started,omitempty"`
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
+
+// Import The files of threads, as one of `content` and `files`.
+type Import struct {
+	// Content The one file of a v1 thread, YAML.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of one or more threads.
+	Files                *[]ThreadFile          `json:"files,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
+
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
 
 // Message defines model for Message.
 type Message struct {
@@ -929,6 +1070,10 @@ type Thread struct {
 	Ref         string `json:"ref"`
 	RequestorID string `json:"requestor_id"`
 
+	// Seq The `seq` of the thread's last event, for `since`. It grows with each; 0 in a thread that has none but
+	// from a server before this one.
+	Seq int64 `json:"seq"`
+
 	// Status Where a thread stands. `pending` waits for an executor. `claimed`, `in_progress`, `waiting`, `held`,
 	// `retrying`, `needs_input` and `needs_confirmation` are in an executor's hands. `completed`, `partial`,
 	// `failed`, `declined`, `expired`, `cancelled` and `superseded` are the end. Threads that another server wrote
@@ -956,6 +1101,23 @@ type ThreadChange struct {
 type ThreadDetail struct {
 	// Thread A request and everything said about it.
 	Thread Thread `json:"thread"`
+}
+
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // ThreadList defines model for ThreadList.
@@ -1001,6 +1163,29 @@ type ThreadSummary struct {
 // TimeOfDay Example: 22:00
 type TimeOfDay = string
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
 	// PreviousSecret Signs too, while your server changes from it to `secret`.
@@ -1022,11 +1207,17 @@ type WebhookChannel struct {
 // WebhookChannelType defines model for WebhookChannel.Type.
 type WebhookChannelType string
 
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
+
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
 
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
@@ -1036,6 +1227,12 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -1048,6 +1245,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -1076,6 +1276,40 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Since Only events behind the one with this `seq`; 0 for all. Without it, from now on.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ref Only events about this thread.
+	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
+
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
+	// are none of them.
+	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit At most that many events on a page; 100 without it. A stream has no end and knows no limit.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
 	// Status Only threads with this status.
@@ -1085,8 +1319,56 @@ type ListRequestsParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetRequestParams defines parameters for GetRequest.
+type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
+	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
+	// earlier.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
+	// only.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentMultipartBody defines parameters for UploadAttachment.
+type UploadAttachmentMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
+}
+
 // UpdateExecutorJSONRequestBody defines body for UpdateExecutor for application/json ContentType.
 type UpdateExecutorJSONRequestBody = ProfileChange
+
+// ImportThreadsJSONRequestBody defines body for ImportThreads for application/json ContentType.
+type ImportThreadsJSONRequestBody = Import
 
 // RegisterExecutorJSONRequestBody defines body for RegisterExecutor for application/json ContentType.
 type RegisterExecutorJSONRequestBody = Registration
@@ -1096,6 +1378,9 @@ type CreateRequestJSONRequestBody = Request
 
 // UpdateRequestJSONRequestBody defines body for UpdateRequest for application/json ContentType.
 type UpdateRequestJSONRequestBody = ThreadChange
+
+// UploadAttachmentMultipartRequestBody defines body for UploadAttachment for multipart/form-data ContentType.
+type UploadAttachmentMultipartRequestBody UploadAttachmentMultipartBody
 
 // Getter for additional properties for Block. Returns the specified
 // element and whether it was found
@@ -1471,6 +1756,89 @@ func (a Hooks) MarshalJSON() ([]byte, error) {
 		object["on_request_started"], err = json.Marshal(a.OnRequestStarted)
 		if err != nil {
 			return nil, fmt.Errorf("error marshaling 'on_request_started': %w", err)
+		}
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for Import. Returns the specified
+// element and whether it was found
+func (a Import) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Import
+func (a *Import) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a *Import) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["files"]; found {
+		err = json.Unmarshal(raw, &a.Files)
+		if err != nil {
+			return fmt.Errorf("error reading 'files': %w", err)
+		}
+		delete(object, "files")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Import to handle AdditionalProperties
+func (a Import) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.Content != nil {
+		object["content"], err = json.Marshal(a.Content)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'content': %w", err)
+		}
+	}
+
+	if a.Files != nil {
+		object["files"], err = json.Marshal(a.Files)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'files': %w", err)
 		}
 	}
 
@@ -2879,6 +3247,100 @@ func (a ThreadChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // Getter for additional properties for WebhookChannel. Returns the specified
 // element and whether it was found
 func (a WebhookChannel) Get(fieldName string) (value interface{}, found bool) {
@@ -3210,6 +3672,27 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEvents Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListExecutors List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -3268,6 +3751,57 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportThread Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreadsWithBody Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportThreads Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RegisterExecutorWithBody Register an executor and get its API key
 	//
 	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -3275,10 +3809,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterExecutor Register an executor and get its API key
 	//
@@ -3287,10 +3824,13 @@ type ClientInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests List requests
 	//
@@ -3310,7 +3850,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRequest Post a request
 	//
@@ -3323,12 +3863,18 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
+	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequestWithBody Claim a request, report on it, answer it
 	//
@@ -3341,7 +3887,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRequest Claim a request, report on it, answer it
 	//
@@ -3354,7 +3900,27 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UploadAttachmentWithBody Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachment Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the server up?
 	//
@@ -3382,6 +3948,37 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 func (c *Client) ListCapabilities(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCapabilitiesRequest(c.Server, exchangeID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, exchangeID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3510,6 +4107,87 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 	return c.Client.Do(req)
 }
 
+// ExportThread Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *Client) ExportThread(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportThreadRequest(c.Server, exchangeID, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreadsWithBody Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreadsWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequestWithBody(c.Server, exchangeID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *Client) ImportThreads(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportThreadsRequest(c.Server, exchangeID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RegisterExecutorWithBody Register an executor and get its API key
 //
 // Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -3517,11 +4195,14 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3539,11 +4220,14 @@ func (c *Client) RegisterExecutorWithBody(ctx context.Context, exchangeID NewExc
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, body)
+func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterExecutorRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3582,8 +4266,8 @@ func (c *Client) ListRequests(ctx context.Context, exchangeID Exchange, params *
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, contentType, body)
+func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequestWithBody(c.Server, exchangeID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3605,8 +4289,8 @@ func (c *Client) CreateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRequestRequest(c.Server, exchangeID, body)
+func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequest(c.Server, exchangeID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3617,11 +4301,17 @@ func (c *Client) CreateRequest(ctx context.Context, exchangeID Exchange, body Cr
 	return c.Client.Do(req)
 }
 
-// GetRequest Read a request and all its messages
+// GetRequest Read a request and all its messages, now or when it changes
+//
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetRequestRequest(c.Server, exchangeID, ref)
+func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRequestRequest(c.Server, exchangeID, ref, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3643,8 +4333,8 @@ func (c *Client) GetRequest(ctx context.Context, exchangeID Exchange, ref Ref, r
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, contentType, body)
+func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3666,8 +4356,48 @@ func (c *Client) UpdateRequestWithBody(ctx context.Context, exchangeID Exchange,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, body)
+func (c *Client) UpdateRequest(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRequestRequest(c.Server, exchangeID, ref, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UploadAttachmentWithBody Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *Client) UploadAttachmentWithBody(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUploadAttachmentRequestWithBody(c.Server, exchangeID, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachment Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *Client) GetAttachment(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentRequest(c.Server, exchangeID, ref, name)
 	if err != nil {
 		return nil, err
 	}
@@ -3771,6 +4501,118 @@ func NewListCapabilitiesRequest(server string, exchangeID Exchange, params *List
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, exchangeID Exchange, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ref != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ref", *params.Ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -3987,19 +4829,134 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 	return req, nil
 }
 
-// NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
-func NewRegisterExecutorRequest(server string, exchangeID NewExchange, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
+// NewExportThreadRequest constructs an http.Request for the ExportThread method
+func NewExportThreadRequest(server string, exchangeID Exchange, ref Ref, params *ExportThreadParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/export/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportThreadsRequest calls the generic ImportThreads builder with application/json body
+func NewImportThreadsRequest(server string, exchangeID Exchange, body ImportThreadsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewRegisterExecutorRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewImportThreadsRequestWithBody(server, exchangeID, "application/json", bodyReader)
+}
+
+// NewImportThreadsRequestWithBody constructs an http.Request for the ImportThreads method, with any body, and a specified content type
+func NewImportThreadsRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRegisterExecutorRequest calls the generic RegisterExecutor builder with application/json body
+func NewRegisterExecutorRequest(server string, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterExecutorRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewRegisterExecutorRequestWithBody constructs an http.Request for the RegisterExecutor method, with any body, and a specified content type
-func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4030,6 +4987,21 @@ func NewRegisterExecutorRequestWithBody(server string, exchangeID NewExchange, c
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4108,18 +5080,18 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 }
 
 // NewCreateRequestRequest calls the generic CreateRequest builder with application/json body
-func NewCreateRequestRequest(server string, exchangeID Exchange, body CreateRequestJSONRequestBody) (*http.Request, error) {
+func NewCreateRequestRequest(server string, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateRequestRequestWithBody(server, exchangeID, "application/json", bodyReader)
+	return NewCreateRequestRequestWithBody(server, exchangeID, params, "application/json", bodyReader)
 }
 
 // NewCreateRequestRequestWithBody constructs an http.Request for the CreateRequest method, with any body, and a specified content type
-func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4151,11 +5123,26 @@ func NewCreateRequestRequestWithBody(server string, exchangeID Exchange, content
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewGetRequestRequest constructs an http.Request for the GetRequest method
-func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref) (*http.Request, error) {
+func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *GetRequestParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4187,6 +5174,57 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref) (*http.Re
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Media != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "media", *params.Media, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -4196,18 +5234,18 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref) (*http.Re
 }
 
 // NewUpdateRequestRequest calls the generic UpdateRequest builder with application/json body
-func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody) (*http.Request, error) {
+func NewUpdateRequestRequest(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, "application/json", bodyReader)
+	return NewUpdateRequestRequestWithBody(server, exchangeID, ref, params, "application/json", bodyReader)
 }
 
 // NewUpdateRequestRequestWithBody constructs an http.Request for the UpdateRequest method, with any body, and a specified content type
-func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4245,6 +5283,139 @@ func NewUpdateRequestRequestWithBody(server string, exchangeID Exchange, ref Ref
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUploadAttachmentRequestWithBody constructs an http.Request for the UploadAttachment method, with any body, and a specified content type
+func NewUploadAttachmentRequestWithBody(server string, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAttachmentRequest constructs an http.Request for the GetAttachment method
+func NewGetAttachmentRequest(server string, exchangeID Exchange, ref Ref, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/requests/%s/attachments/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -4357,6 +5528,29 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/capabilities (the `ListCapabilities` operationId).
 	ListCapabilitiesWithResponse(ctx context.Context, exchangeID Exchange, params *ListCapabilitiesParams, reqEditors ...RequestEditorFn) (*ListCapabilitiesResponse, error)
 
+	// ListEventsWithResponse Follow what happens, or read what has happened
+	//
+	// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+	// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+	// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+	// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+	// missed and none comes twice.
+	//
+	// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+	// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+	//
+	// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+	// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+	// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+	//
+	// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+	// what was sent, and when the server stops.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
 	// ListExecutorsWithResponse List executors
 	//
 	// Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -4423,6 +5617,59 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error)
 
+	// ExportThreadWithResponse Export a thread as MESSE-AF files
+	//
+	// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+	// happened to since, comes back to the byte, if its files were in the canonical style.
+	//
+	// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+	// v1 as it is, for `application/zip` a zip of the files.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+	ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error)
+
+	// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
+
+	// ImportThreadsWithResponse Import threads from MESSE-AF files
+	//
+	// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+	//
+	// - JSON `{content}`: the one file of a v1 thread;
+	// - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+	//   say nothing, but that the files of a v2 thread lie in one;
+	// - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+	// - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+	//
+	// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+	// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+	// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+	// import is 409 `thread_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+	ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error)
+
 	// RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 	//
 	// Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -4430,10 +5677,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// RegisterExecutorWithResponse Register an executor and get its API key
 	//
@@ -4442,10 +5692,13 @@ type ClientWithResponsesInterface interface {
 	// is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 	// who was removed is not given out again (409).
 	//
+	// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+	// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
+	RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error)
 
 	// ListRequestsWithResponse List requests
 	//
@@ -4467,7 +5720,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
 	// CreateRequestWithResponse Post a request
 	//
@@ -4480,14 +5733,20 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+	CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
 
-	// GetRequestWithResponse Read a request and all its messages
+	// GetRequestWithResponse Read a request and all its messages, now or when it changes
+	//
+	// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+	// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+	//
+	// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+	// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-	GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
+	GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
 
 	// UpdateRequestWithBodyWithResponse Claim a request, report on it, answer it
 	//
@@ -4500,7 +5759,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
 
 	// UpdateRequestWithResponse Claim a request, report on it, answer it
 	//
@@ -4513,7 +5772,29 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+	UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error)
+
+	// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+	//
+	// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+	// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+	// with one file. The answer is the block to put into a message to this request, within six days; until then
+	// nobody sees it, and after a week it is gone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+	UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error)
+
+	// GetAttachmentWithResponse Read a photo or a file of a message
+	//
+	// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+	// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+	GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error)
 
 	// GetHealthWithResponse Is the server up?
 	//
@@ -4628,6 +5909,110 @@ func (r ListCapabilitiesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCapabilitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse429Headers the declared response headers of an HTTP 429 response for ListEvents
+type ListEventsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListEventsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListEventsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListEventsResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListEventsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListEventsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListEventsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5133,6 +6518,235 @@ func (r RotateKeyResponse) ContentType() string {
 	return ""
 }
 
+// ExportThreadResponse429Headers the declared response headers of an HTTP 429 response for ExportThread
+type ExportThreadResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ExportThreadResponse503Headers the declared response headers of an HTTP 503 response for ExportThread
+type ExportThreadResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ExportThreadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Exported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExportThreadResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportThreadResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportThreadResponse) GetJSON200() *Exported {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ExportThreadResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ExportThreadResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ExportThreadResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ExportThreadResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ExportThreadResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ExportThreadResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ExportThreadResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportThreadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportThreadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportThreadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportThreadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportThreadsResponse429Headers the declared response headers of an HTTP 429 response for ImportThreads
+type ImportThreadsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ImportThreadsResponse503Headers the declared response headers of an HTTP 503 response for ImportThreads
+type ImportThreadsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ImportThreadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Imported
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ImportThreadsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ImportThreadsResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ImportThreadsResponse) GetJSON201() *Imported {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ImportThreadsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ImportThreadsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ImportThreadsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ImportThreadsResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ImportThreadsResponse) GetJSON409() *Conflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ImportThreadsResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ImportThreadsResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ImportThreadsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ImportThreadsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ImportThreadsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportThreadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportThreadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportThreadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportThreadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RegisterExecutorResponse429Headers the declared response headers of an HTTP 429 response for RegisterExecutor
 type RegisterExecutorResponse429Headers struct {
 	RetryAfter *int
@@ -5160,6 +6774,8 @@ type RegisterExecutorResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5205,6 +6821,11 @@ func (r RegisterExecutorResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r RegisterExecutorResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RegisterExecutorResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5375,6 +6996,8 @@ type CreateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5420,6 +7043,11 @@ func (r CreateRequestResponse) GetJSON413() *TooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -5481,6 +7109,8 @@ type GetRequestResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ThreadDetail
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -5502,6 +7132,11 @@ type GetRequestResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetRequestResponse) GetJSON200() *ThreadDetail {
 	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetRequestResponse) GetJSON400() *BadRequest {
+	return r.JSON400
 }
 
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
@@ -5594,6 +7229,8 @@ type UpdateRequestResponse struct {
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMedia
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooMany
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5651,6 +7288,11 @@ func (r UpdateRequestResponse) GetJSON415() *UnsupportedMedia {
 	return r.JSON415
 }
 
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r UpdateRequestResponse) GetJSON422() *KeyReused {
+	return r.JSON422
+}
+
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
 func (r UpdateRequestResponse) GetJSON429() *TooMany {
 	return r.JSON429
@@ -5689,6 +7331,244 @@ func (r UpdateRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UploadAttachmentResponse429Headers the declared response headers of an HTTP 429 response for UploadAttachment
+type UploadAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// UploadAttachmentResponse503Headers the declared response headers of an HTTP 503 response for UploadAttachment
+type UploadAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type UploadAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Uploaded
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *Timeout
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMedia
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UploadAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UploadAttachmentResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r UploadAttachmentResponse) GetJSON201() *Uploaded {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UploadAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UploadAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UploadAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UploadAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UploadAttachmentResponse) GetJSON408() *Timeout {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r UploadAttachmentResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r UploadAttachmentResponse) GetJSON415() *UnsupportedMedia {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UploadAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UploadAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r UploadAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UploadAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UploadAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UploadAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UploadAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentResponse200Headers the declared response headers of an HTTP 200 response for GetAttachment
+type GetAttachmentResponse200Headers struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+// GetAttachmentResponse429Headers the declared response headers of an HTTP 429 response for GetAttachment
+type GetAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetAttachmentResponse503Headers the declared response headers of an HTTP 503 response for GetAttachment
+type GetAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON416 the response for an HTTP 416 `application/json` response
+	JSON416 *BadRange
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAttachmentResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetAttachmentResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetAttachmentResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetAttachmentResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetAttachmentResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetAttachmentResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON416 returns the response for an HTTP 416 `application/json` response
+func (r GetAttachmentResponse) GetJSON416() *BadRange {
+	return r.JSON416
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetAttachmentResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetAttachmentResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetAttachmentResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5821,6 +7701,35 @@ func (c *ClientWithResponses) ListCapabilitiesWithResponse(ctx context.Context, 
 	return ParseListCapabilitiesResponse(rsp)
 }
 
+// ListEventsWithResponse Follow what happens, or read what has happened
+//
+// The events of the exchange in the order of its log. As a stream of server-sent events it begins behind `since`, or
+// now, and goes on for as long as you listen: `id` is the event's `seq`, `event` its type, `data` the event as one
+// line of JSON. A comment comes every 15 seconds in which nothing else does. A browser's `EventSource` can't send a
+// key; read the stream with `fetch`, and send the last `id` as `Last-Event-ID` when you come back: no event is
+// missed and none comes twice.
+//
+// With `Accept: application/json` the answer is one page: ask for the next one with its `next` as `since` while
+// `more` is true. A page may hold fewer events than `limit`, and none at all, though there is more.
+//
+// Events about threads are shown as they are in the log; of those about executors the name and the capabilities
+// are, and of types that this server does not know nothing but the type. The server's own notes are left out, so
+// numbers may be missing between two events. What a server before this one wrote has no numbers and is not there.
+//
+// A stream ends when your key is replaced or you leave the exchange, when you take longer than 5 seconds to read
+// what was sent, and when the server stops.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, exchangeID Exchange, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, exchangeID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
 // ListExecutorsWithResponse List executors
 //
 // Everyone in the exchange, in the order of registration. Notification settings are never shown.
@@ -5923,6 +7832,77 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 	return ParseRotateKeyResponse(rsp)
 }
 
+// ExportThreadWithResponse Export a thread as MESSE-AF files
+//
+// The thread with all its messages and what has changed its status. One that was imported, and that nothing has
+// happened to since, comes back to the byte, if its files were in the canonical style.
+//
+// JSON where `Accept` asks for nothing else; for `application/yaml` (`application/x-yaml`, `text/yaml`) the file of
+// v1 as it is, for `application/zip` a zip of the files.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/export/{ref} (the `ExportThread` operationId).
+func (c *ClientWithResponses) ExportThreadWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *ExportThreadParams, reqEditors ...RequestEditorFn) (*ExportThreadResponse, error) {
+	rsp, err := c.ExportThread(ctx, exchangeID, ref, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportThreadResponse(rsp)
+}
+
+// ImportThreadsWithBodyWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreadsWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
+}
+
+// ImportThreadsWithResponse Import threads from MESSE-AF files
+//
+// Takes threads over with their refs, times, messages and history; all that are sent, or none. The body is one of
+//
+//   - JSON `{content}`: the one file of a v1 thread;
+//   - JSON `{files: [{name, content}]}`: the files of one or more threads, v2 or v1. Folders in front of their names
+//     say nothing, but that the files of a v2 thread lie in one;
+//   - the one file of a v1 thread, as `application/yaml`, `application/x-yaml` or `text/yaml`;
+//   - a zip of such files, as `application/zip`, at most 64 MiB when it is unpacked.
+//
+// The executors that the files name need not be in the exchange. A thread that is `pending` can be claimed, what
+// has ended stays so, and one that is due expires at once. In lists an imported thread is the newest, updated
+// when it was imported; an export tells the times of its file. Where one of the threads is here already, the
+// import is 409 `thread_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/import (the `ImportThreads` operationId).
+func (c *ClientWithResponses) ImportThreadsWithResponse(ctx context.Context, exchangeID Exchange, body ImportThreadsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportThreadsResponse, error) {
+	rsp, err := c.ImportThreads(ctx, exchangeID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportThreadsResponse(rsp)
+}
+
 // RegisterExecutorWithBodyWithResponse Register an executor and get its API key
 //
 // Needs no key. A server with `REGISTRATION=token` wants the token of its operator, in the header
@@ -5930,11 +7910,14 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutorWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5948,11 +7931,14 @@ func (c *ClientWithResponses) RegisterExecutorWithBodyWithResponse(ctx context.C
 // is the only place where the key is ever shown: the server keeps no more than its SHA-256. The id of an executor
 // who was removed is not given out again (409).
 //
+// With an `Idempotency-Key`, an answer that was lost can be had again: the same call issues another API key in the
+// place of the first, within 24 hours and while the executor has caused no other event. After that it is 409.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/register (the `RegisterExecutor` operationId).
-func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
-	rsp, err := c.RegisterExecutor(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, exchangeID NewExchange, params *RegisterExecutorParams, body RegisterExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterExecutorResponse, error) {
+	rsp, err := c.RegisterExecutor(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5985,8 +7971,8 @@ func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, exch
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequestWithBody(ctx, exchangeID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6004,21 +7990,27 @@ func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/requests (the `CreateRequest` operationId).
-func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
-	rsp, err := c.CreateRequest(ctx, exchangeID, body, reqEditors...)
+func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, exchangeID Exchange, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequest(ctx, exchangeID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseCreateRequestResponse(rsp)
 }
 
-// GetRequestWithResponse Read a request and all its messages
+// GetRequestWithResponse Read a request and all its messages, now or when it changes
+//
+// Messages are as they were sent, to the byte. Photos and other media of more than 4 KiB are kept beside the log
+// and put back; with `?media=link` each is a link to read it by instead, and none of them is read.
+//
+// With `wait` the answer comes once the thread has an event behind `since`, at once where it has one already, and
+// when the time is over in any case: so an answer may be the same as before. Ask again with its `seq`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref} (the `GetRequest` operationId).
-func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
-	rsp, err := c.GetRequest(ctx, exchangeID, ref, reqEditors...)
+func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *GetRequestParams, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
+	rsp, err := c.GetRequest(ctx, exchangeID, ref, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6036,8 +8028,8 @@ func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, exchan
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequestWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6055,12 +8047,46 @@ func (c *ClientWithResponses) UpdateRequestWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/exchanges/{exchange_id}/requests/{ref} (the `UpdateRequest` operationId).
-func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
-	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, body, reqEditors...)
+func (c *ClientWithResponses) UpdateRequestWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UpdateRequestParams, body UpdateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRequestResponse, error) {
+	rsp, err := c.UpdateRequest(ctx, exchangeID, ref, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseUpdateRequestResponse(rsp)
+}
+
+// UploadAttachmentWithBodyWithResponse Upload a photo or a file for a message
+//
+// For what is too large for a message, or comes from a slow phone: up to 25 MiB, or what `ATTACHMENT_MAX` says. The
+// body is the file itself, its type in `Content-Type` and its name in `?name=`; or a form (`multipart/form-data`)
+// with one file. The answer is the block to put into a message to this request, within six days; until then
+// nobody sees it, and after a week it is gone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments (the `UploadAttachment` operationId).
+func (c *ClientWithResponses) UploadAttachmentWithBodyWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, params *UploadAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadAttachmentResponse, error) {
+	rsp, err := c.UploadAttachmentWithBody(ctx, exchangeID, ref, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUploadAttachmentResponse(rsp)
+}
+
+// GetAttachmentWithResponse Read a photo or a file of a message
+//
+// Whether it was uploaded or stands in a message as a `data:` URI or as base64. `Range` and `If-None-Match` work.
+// Only images (but SVG), audio, video and PDF are shown by a browser, anything else is for saving.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name} (the `GetAttachment` operationId).
+func (c *ClientWithResponses) GetAttachmentWithResponse(ctx context.Context, exchangeID Exchange, ref Ref, name string, reqEditors ...RequestEditorFn) (*GetAttachmentResponse, error) {
+	rsp, err := c.GetAttachment(ctx, exchangeID, ref, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentResponse(rsp)
 }
 
 // GetHealthWithResponse Is the server up?
@@ -6174,6 +8200,107 @@ func ParseListCapabilitiesResponse(rsp *http.Response) (*ListCapabilitiesRespons
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListCapabilitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/event-stream) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -6656,6 +8783,226 @@ func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
 	return response, nil
 }
 
+// ParseExportThreadResponse parses an HTTP response from a ExportThreadWithResponse call
+func ParseExportThreadResponse(rsp *http.Response) (*ExportThreadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportThreadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Exported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/zip) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ExportThreadResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportThreadResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportThreadsResponse parses an HTTP response from a ImportThreadsWithResponse call
+func ParseImportThreadsResponse(rsp *http.Response) (*ImportThreadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportThreadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ImportThreadsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ImportThreadsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRegisterExecutorResponse parses an HTTP response from a RegisterExecutorWithResponse call
 func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6718,6 +9065,13 @@ func ParseRegisterExecutorResponse(rsp *http.Response) (*RegisterExecutorRespons
 			return nil, err
 		}
 		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
@@ -6922,6 +9276,13 @@ func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6991,6 +9352,13 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Unauthorized
@@ -7139,6 +9507,13 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooMany
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7175,6 +9550,250 @@ func ParseUpdateRequestResponse(rsp *http.Response) (*UpdateRequestResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateRequestResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUploadAttachmentResponse parses an HTTP response from a UploadAttachmentWithResponse call
+func ParseUploadAttachmentResponse(rsp *http.Response) (*UploadAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UploadAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Uploaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMedia
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers UploadAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UploadAttachmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentResponse parses an HTTP response from a GetAttachmentWithResponse call
+func ParseGetAttachmentResponse(rsp *http.Response) (*GetAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest BadRange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAttachmentResponse200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = &value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetAttachmentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -19,34 +19,38 @@ import (
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAlreadyClaimed     ErrorCode = "already_claimed"
-	ErrorCodeAlreadyRegistered  ErrorCode = "already_registered"
-	ErrorCodeDependencyOpen     ErrorCode = "dependency_open"
-	ErrorCodeExecutorNotFound   ErrorCode = "executor_not_found"
-	ErrorCodeForbidden          ErrorCode = "forbidden"
-	ErrorCodeInternal           ErrorCode = "internal"
-	ErrorCodeInvalid            ErrorCode = "invalid"
-	ErrorCodeMethodNotAllowed   ErrorCode = "method_not_allowed"
-	ErrorCodeMissingCapability  ErrorCode = "missing_capability"
-	ErrorCodeNameTaken          ErrorCode = "name_taken"
-	ErrorCodeNotFound           ErrorCode = "not_found"
-	ErrorCodeNotReady           ErrorCode = "not_ready"
-	ErrorCodeNotYourProfile     ErrorCode = "not_your_profile"
-	ErrorCodeOutcomeUnknown     ErrorCode = "outcome_unknown"
-	ErrorCodeOverloaded         ErrorCode = "overloaded"
-	ErrorCodeRateLimited        ErrorCode = "rate_limited"
-	ErrorCodeReadOnly           ErrorCode = "read_only"
-	ErrorCodeReserved           ErrorCode = "reserved"
-	ErrorCodeStorageUnavailable ErrorCode = "storage_unavailable"
-	ErrorCodeThreadClosed       ErrorCode = "thread_closed"
-	ErrorCodeThreadNotFound     ErrorCode = "thread_not_found"
-	ErrorCodeTimeout            ErrorCode = "timeout"
-	ErrorCodeTooEarly           ErrorCode = "too_early"
-	ErrorCodeTooLarge           ErrorCode = "too_large"
-	ErrorCodeUnauthorized       ErrorCode = "unauthorized"
-	ErrorCodeUnconfirmed        ErrorCode = "unconfirmed"
-	ErrorCodeUnsupportedMedia   ErrorCode = "unsupported_media"
-	ErrorCodeWrongExchange      ErrorCode = "wrong_exchange"
+	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
+	ErrorCodeAlreadyRegistered    ErrorCode = "already_registered"
+	ErrorCodeAttachmentNotFound   ErrorCode = "attachment_not_found"
+	ErrorCodeDependencyOpen       ErrorCode = "dependency_open"
+	ErrorCodeExecutorNotFound     ErrorCode = "executor_not_found"
+	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeIdempotencyKeyReused ErrorCode = "idempotency_key_reused"
+	ErrorCodeInternal             ErrorCode = "internal"
+	ErrorCodeInvalid              ErrorCode = "invalid"
+	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
+	ErrorCodeMissingCapability    ErrorCode = "missing_capability"
+	ErrorCodeNameTaken            ErrorCode = "name_taken"
+	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeNotReady             ErrorCode = "not_ready"
+	ErrorCodeNotYourProfile       ErrorCode = "not_your_profile"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
+	ErrorCodeOverloaded           ErrorCode = "overloaded"
+	ErrorCodeRangeNotSatisfiable  ErrorCode = "range_not_satisfiable"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
+	ErrorCodeReadOnly             ErrorCode = "read_only"
+	ErrorCodeReserved             ErrorCode = "reserved"
+	ErrorCodeStorageUnavailable   ErrorCode = "storage_unavailable"
+	ErrorCodeThreadClosed         ErrorCode = "thread_closed"
+	ErrorCodeThreadExists         ErrorCode = "thread_exists"
+	ErrorCodeThreadNotFound       ErrorCode = "thread_not_found"
+	ErrorCodeTimeout              ErrorCode = "timeout"
+	ErrorCodeTooEarly             ErrorCode = "too_early"
+	ErrorCodeTooLarge             ErrorCode = "too_large"
+	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
+	ErrorCodeUnconfirmed          ErrorCode = "unconfirmed"
+	ErrorCodeUnsupportedMedia     ErrorCode = "unsupported_media"
+	ErrorCodeWrongExchange        ErrorCode = "wrong_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -56,11 +60,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
+	case ErrorCodeAttachmentNotFound:
+		return true
 	case ErrorCodeDependencyOpen:
 		return true
 	case ErrorCodeExecutorNotFound:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeInternal:
 		return true
@@ -82,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeOverloaded:
 		return true
+	case ErrorCodeRangeNotSatisfiable:
+		return true
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeReadOnly:
@@ -91,6 +101,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeStorageUnavailable:
 		return true
 	case ErrorCodeThreadClosed:
+		return true
+	case ErrorCodeThreadExists:
 		return true
 	case ErrorCodeThreadNotFound:
 		return true
@@ -107,6 +119,42 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnsupportedMedia:
 		return true
 	case ErrorCodeWrongExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileEncoding.
+const (
+	EncodingBase64 FileEncoding = "base64"
+	EncodingText   FileEncoding = "text"
+)
+
+// Valid indicates whether the value is a known member of the FileEncoding enum.
+func (e FileEncoding) Valid() bool {
+	switch e {
+	case EncodingBase64:
+		return true
+	case EncodingText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FileFormat.
+const (
+	FormatV1 FileFormat = "v1"
+	FormatV2 FileFormat = "v2"
+)
+
+// Valid indicates whether the value is a known member of the FileFormat enum.
+func (e FileFormat) Valid() bool {
+	switch e {
+	case FormatV1:
+		return true
+	case FormatV2:
 		return true
 	default:
 		return false
@@ -152,6 +200,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MediaView.
+const (
+	MediaInline MediaView = "inline"
+	MediaLink   MediaView = "link"
+)
+
+// Valid indicates whether the value is a known member of the MediaView enum.
+func (e MediaView) Valid() bool {
+	switch e {
+	case MediaInline:
+		return true
+	case MediaLink:
 		return true
 	default:
 		return false
@@ -355,6 +421,36 @@ type Error struct {
 // ErrorCode What is wrong, in a word that does not change.
 type ErrorCode string
 
+// Event Something that happened. New types may be added; ignore those you don't know.
+type Event struct {
+	// ActorID The executor who caused it; `-` for the exchange itself.
+	ActorID string `json:"actor_id"`
+	EventID string `json:"event_id"`
+
+	// EventType Example: status_changed
+	EventType  string                 `json:"event_type"`
+	ExchangeID string                 `json:"exchange_id"`
+	Payload    map[string]interface{} `json:"payload"`
+
+	// Seq Its number in the exchange, from 1 on.
+	Seq int64 `json:"seq"`
+
+	// ThreadRef The thread that it is about; `null` for none.
+	ThreadRef *string   `json:"thread_ref"`
+	TS        time.Time `json:"ts"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether the log goes on behind `next`.
+	More bool `json:"more"`
+
+	// Next The `since` of the next page. Every event up to it was looked at.
+	Next int64 `json:"next"`
+}
+
 // Executor defines model for Executor.
 type Executor struct {
 	// Capabilities What the executor can do, as words such as `photo:capture`.
@@ -383,6 +479,27 @@ type ExecutorRemoved struct {
 	Removed    bool   `json:"removed"`
 }
 
+// Exported defines model for Exported.
+type Exported struct {
+	// Content The file of v1.
+	Content *string `json:"content,omitempty"`
+
+	// Files The files of v2, without their folder.
+	Files *[]ThreadFile `json:"files,omitempty"`
+
+	// Format The version of MESSE-AF.
+	Format FileFormat `json:"format"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+}
+
+// FileEncoding How `content` stands for the file; not needed for files with the names of the format.
+type FileEncoding string
+
+// FileFormat The version of MESSE-AF.
+type FileFormat string
+
 // Health defines model for Health.
 type Health struct {
 	Mode    HealthMode    `json:"mode"`
@@ -402,6 +519,19 @@ type HealthService string
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Imported How many threads came in.
+	Imported int `json:"imported"`
+
+	// Threads What became of each, in the order of their refs.
+	Threads []ThreadState `json:"threads"`
+}
+
+// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
+// is kept beside the log.
+type MediaView string
 
 // Message defines model for Message.
 type Message struct {
@@ -482,6 +612,10 @@ type Thread struct {
 	Ref         string `json:"ref"`
 	RequestorID string `json:"requestor_id"`
 
+	// Seq The `seq` of the thread's last event, for `since`. It grows with each; 0 in a thread that has none but
+	// from a server before this one.
+	Seq int64 `json:"seq"`
+
 	// Status Where a thread stands. `pending` waits for an executor. `claimed`, `in_progress`, `waiting`, `held`,
 	// `retrying`, `needs_input` and `needs_confirmation` are in an executor's hands. `completed`, `partial`,
 	// `failed`, `declined`, `expired`, `cancelled` and `superseded` are the end. Threads that another server wrote
@@ -494,6 +628,23 @@ type Thread struct {
 type ThreadDetail struct {
 	// Thread A request and everything said about it.
 	Thread Thread `json:"thread"`
+}
+
+// ThreadFile defines model for ThreadFile.
+type ThreadFile struct {
+	// Content The file's text. Of an attachment (`att-…`) it is base64, unless `encoding` says `text`.
+	Content string `json:"content"`
+
+	// Encoding How `content` stands for the file; not needed for files with the names of the format.
+	Encoding *FileEncoding `json:"encoding,omitempty"`
+
+	// Name A path with slashes: `{ref}.messe-af.yaml` of v1; `000-{ref}.messe-af.yaml`, `001-…` and
+	// `att-001-image-{name}` of v2.
+	//
+	//
+	// Example: 2026-02-01-XY1Z.messe-af.yaml
+	Name                 string                 `json:"name"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // ThreadList defines model for ThreadList.
@@ -536,11 +687,40 @@ type ThreadSummary struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// Uploaded A block for a message, with one member.
+type Uploaded struct {
+	Audio *UploadedFile `json:"audio,omitempty"`
+	File  *UploadedFile `json:"file,omitempty"`
+	Image *UploadedFile `json:"image,omitempty"`
+	Video *UploadedFile `json:"video,omitempty"`
+}
+
+// UploadedFile defines model for UploadedFile.
+type UploadedFile struct {
+	// Mime Example: image/jpeg
+	Mime string `json:"mime"`
+
+	// Name Example: meter.jpg
+	Name string `json:"name"`
+
+	// Size In bytes.
+	Size int64 `json:"size"`
+
+	// URI Where it can be read once a message names it; without a host.
+	URI string `json:"uri"`
+}
+
+// YAMLFile The file of a v1 thread, several YAML documents.
+type YAMLFile = interface{}
+
 // Exchange defines model for Exchange.
 type Exchange = string
 
 // ExecutorID defines model for ExecutorID.
 type ExecutorID = string
+
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
 
 // NewExchange Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
@@ -550,6 +730,12 @@ type NewExchange = NewExchangeID
 
 // Ref defines model for Ref.
 type Ref = string
+
+// RegistrationIdempotencyKey defines model for RegistrationIdempotencyKey.
+type RegistrationIdempotencyKey = string
+
+// BadRange defines model for BadRange.
+type BadRange = Error
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
@@ -562,6 +748,9 @@ type Forbidden = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
+
+// KeyReused defines model for KeyReused.
+type KeyReused = Error
 
 // NotFound defines model for NotFound.
 type NotFound = Error
@@ -590,6 +779,40 @@ type ListCapabilitiesParams struct {
 	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Since Only events behind the one with this `seq`; 0 for all. Without it, from now on.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ref Only events about this thread.
+	Ref *string `form:"ref,omitempty" json:"ref,omitempty"`
+
+	// Status Only events that give a thread this status: a new thread is `pending`, an imported one what its file says. Messages and events about executors
+	// are none of them.
+	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit At most that many events on a page; 100 without it. A stream has no end and knows no limit.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ExportThreadParams defines parameters for ExportThread.
+type ExportThreadParams struct {
+	// Format `v1` is one file, `v2` a folder of them. Without it v1, and v2 for a thread with attachments, which v1 can't
+	// hold (400).
+	Format *FileFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// RegisterExecutorParams defines parameters for RegisterExecutor.
+type RegisterExecutorParams struct {
+	// IdempotencyKey Makes the call safe to repeat, see above. Whoever knows it and the body can have the API key while the executor has
+	// caused no event, so it must be random and kept like the key: 22 to 255 printable ASCII characters, such as a
+	// UUID. The same key with another registration is 422.
+	IdempotencyKey *RegistrationIdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
 	// Status Only threads with this status.
@@ -597,6 +820,46 @@ type ListRequestsParams struct {
 
 	// Limit At most that many; without it, all.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetRequestParams defines parameters for GetRequest.
+type GetRequestParams struct {
+	// Media How large media in messages are shown, as they were sent or as links.
+	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
+
+	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
+	// earlier.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
+	// only.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+}
+
+// UpdateRequestParams defines parameters for UpdateRequest.
+type UpdateRequestParams struct {
+	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
+	// executor within 24 hours is answered as the first one was, refusals (403, 404, 409) included, and does nothing.
+	// Take a new random one, such as a UUID, for each call that is not a repetition. Another call with the same key
+	// is 422. Not kept is what did not come as far as the rules of the exchange: a 401, a 400 of this document, 413, 415
+	// and 503. 1 to 255 printable ASCII characters.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// Name The file's name, without a path. A form has its own.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
 }
 
 // Getter for additional properties for Profile. Returns the specified
@@ -719,11 +982,108 @@ func (a Profile) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for ThreadFile. Returns the specified
+// element and whether it was found
+func (a ThreadFile) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ThreadFile
+func (a *ThreadFile) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a *ThreadFile) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["content"]; found {
+		err = json.Unmarshal(raw, &a.Content)
+		if err != nil {
+			return fmt.Errorf("error reading 'content': %w", err)
+		}
+		delete(object, "content")
+	}
+
+	if raw, found := object["encoding"]; found {
+		err = json.Unmarshal(raw, &a.Encoding)
+		if err != nil {
+			return fmt.Errorf("error reading 'encoding': %w", err)
+		}
+		delete(object, "encoding")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ThreadFile to handle AdditionalProperties
+func (a ThreadFile) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["content"], err = json.Marshal(a.Content)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'content': %w", err)
+	}
+
+	if a.Encoding != nil {
+		object["encoding"], err = json.Marshal(a.Encoding)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'encoding': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
 	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
 	ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams)
+	// ListEvents Follow what happens, or read what has happened
+	// (GET /api/v1/exchanges/{exchange_id}/events)
+	ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
@@ -739,21 +1099,33 @@ type ServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
-	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange)
+	RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams)
 	// ListRequests List requests
 	// (GET /api/v1/exchanges/{exchange_id}/requests)
 	ListRequests(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListRequestsParams)
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
-	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange)
-	// GetRequest Read a request and all its messages
+	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams)
+	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
+	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams)
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
+	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -769,6 +1141,12 @@ type Unimplemented struct{}
 // ListCapabilities List the catalogue of capabilities
 // (GET /api/v1/exchanges/{exchange_id}/capabilities)
 func (_ Unimplemented) ListCapabilities(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListCapabilitiesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEvents Follow what happens, or read what has happened
+// (GET /api/v1/exchanges/{exchange_id}/events)
+func (_ Unimplemented) ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -802,9 +1180,21 @@ func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchang
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ExportThread Export a thread as MESSE-AF files
+// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+func (_ Unimplemented) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportThreads Import threads from MESSE-AF files
+// (POST /api/v1/exchanges/{exchange_id}/import)
+func (_ Unimplemented) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RegisterExecutor Register an executor and get its API key
 // (POST /api/v1/exchanges/{exchange_id}/register)
-func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (_ Unimplemented) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -816,19 +1206,31 @@ func (_ Unimplemented) ListRequests(w http.ResponseWriter, r *http.Request, exch
 
 // CreateRequest Post a request
 // (POST /api/v1/exchanges/{exchange_id}/requests)
-func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetRequest Read a request and all its messages
+// GetRequest Read a request and all its messages, now or when it changes
 // (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // UpdateRequest Claim a request, report on it, answer it
 // (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (_ Unimplemented) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UploadAttachment Upload a photo or a file for a message
+// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+func (_ Unimplemented) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAttachment Read a photo or a file of a message
+// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+func (_ Unimplemented) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -886,6 +1288,108 @@ func (siw *ServerInterfaceWrapper) ListCapabilities(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListCapabilities(w, r, exchangeID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEvents operation middleware
+func (siw *ServerInterfaceWrapper) ListEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "ref" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ref", r.URL.Query(), &params.Ref, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "ref"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEvents(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1061,6 +1565,83 @@ func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ExportThread operation middleware
+func (siw *ServerInterfaceWrapper) ExportThread(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportThreadParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportThread(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportThreads operation middleware
+func (siw *ServerInterfaceWrapper) ImportThreads(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportThreads(w, r, exchangeID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RegisterExecutor operation middleware
 func (siw *ServerInterfaceWrapper) RegisterExecutor(w http.ResponseWriter, r *http.Request) {
 
@@ -1076,8 +1657,32 @@ func (siw *ServerInterfaceWrapper) RegisterExecutor(w http.ResponseWriter, r *ht
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RegisterExecutorParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey RegistrationIdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RegisterExecutor(w, r, exchangeID)
+		siw.Handler.RegisterExecutor(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1157,8 +1762,32 @@ func (siw *ServerInterfaceWrapper) CreateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateRequest(w, r, exchangeID)
+		siw.Handler.CreateRequest(w, r, exchangeID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1192,8 +1821,50 @@ func (siw *ServerInterfaceWrapper) GetRequest(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRequestParams
+
+	// ------------- Optional query parameter "media" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "media", r.URL.Query(), &params.Media, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "media"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "media", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetRequest(w, r, exchangeID, ref)
+		siw.Handler.GetRequest(w, r, exchangeID, ref, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1227,8 +1898,127 @@ func (siw *ServerInterfaceWrapper) UpdateRequest(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateRequestParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateRequest(w, r, exchangeID, ref)
+		siw.Handler.UpdateRequest(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UploadAttachment operation middleware
+func (siw *ServerInterfaceWrapper) UploadAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadAttachmentParams
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UploadAttachment(w, r, exchangeID, ref, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAttachment operation middleware
+func (siw *ServerInterfaceWrapper) GetAttachment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAttachment(w, r, exchangeID, ref, name)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1383,6 +2173,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/capabilities", wrapper.ListCapabilities)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/events", wrapper.ListEvents)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors", wrapper.ListExecutors)
 	})
 	r.Group(func(r chi.Router) {
@@ -1396,6 +2189,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/key", wrapper.RotateKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/export/{ref}", wrapper.ExportThread)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/import", wrapper.ImportThreads)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/register", wrapper.RegisterExecutor)
@@ -1413,6 +2212,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Patch(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}", wrapper.UpdateRequest)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments", wrapper.UploadAttachment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name}", wrapper.GetAttachment)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/health", wrapper.GetHealth)
 	})
 	r.Group(func(r chi.Router) {
@@ -1422,6 +2227,8 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type BadRangeJSONResponse Error
+
 type BadRequestJSONResponse Error
 
 type ConflictJSONResponse Error
@@ -1429,6 +2236,8 @@ type ConflictJSONResponse Error
 type ForbiddenJSONResponse Error
 
 type InternalErrorJSONResponse Error
+
+type KeyReusedJSONResponse Error
 
 type NotFoundJSONResponse Error
 
@@ -1557,6 +2366,176 @@ func (response ListCapabilities500JSONResponse) VisitListCapabilitiesResponse(w 
 type ListCapabilities503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ListCapabilities503JSONResponse) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Params     ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200JSONResponse EventPage
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ListEvents200TextEventStreamResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ListEvents400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListEvents400JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListEvents401JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListEvents403JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListEvents404JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListEvents429JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListEvents500JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListEvents503JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2164,8 +3143,346 @@ func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 	return err
 }
 
+type ExportThreadRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     ExportThreadParams
+}
+
+type ExportThreadResponseObject interface {
+	VisitExportThreadResponse(w http.ResponseWriter) error
+}
+
+type ExportThread200JSONResponse Exported
+
+func (response ExportThread200JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread200ApplicationYamlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationYamlResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/yaml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread200ApplicationZipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportThread200ApplicationZipResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportThread400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ExportThread400JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportThread401JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportThread403JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ExportThread404JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ExportThread429JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportThread500JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportThread503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportThread503JSONResponse) VisitExportThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreadsRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Body       io.Reader
+}
+
+type ImportThreadsResponseObject interface {
+	VisitImportThreadsResponse(w http.ResponseWriter) error
+}
+
+type ImportThreads201JSONResponse Imported
+
+func (response ImportThreads201JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ImportThreads400JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ImportThreads401JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportThreads403JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response ImportThreads408JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ImportThreads409JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response ImportThreads413JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response ImportThreads415JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ImportThreads429JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ImportThreads500JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportThreads503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportThreads503JSONResponse) VisitImportThreadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RegisterExecutorRequestObject struct {
 	ExchangeID NewExchange `json:"exchange_id"`
+	Params     RegisterExecutorParams
 	Body       io.Reader
 }
 
@@ -2267,6 +3584,20 @@ func (response RegisterExecutor415JSONResponse) VisitRegisterExecutorResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterExecutor422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response RegisterExecutor422JSONResponse) VisitRegisterExecutorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2434,6 +3765,7 @@ func (response ListRequests503JSONResponse) VisitListRequestsResponse(w http.Res
 
 type CreateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
+	Params     CreateRequestParams
 	Body       io.Reader
 }
 
@@ -2539,6 +3871,20 @@ func (response CreateRequest415JSONResponse) VisitCreateRequestResponse(w http.R
 	return err
 }
 
+type CreateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response CreateRequest422JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateRequest429JSONResponse struct{ TooManyJSONResponse }
 
 func (response CreateRequest429JSONResponse) VisitCreateRequestResponse(w http.ResponseWriter) error {
@@ -2590,6 +3936,7 @@ func (response CreateRequest503JSONResponse) VisitCreateRequestResponse(w http.R
 type GetRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
+	Params     GetRequestParams
 }
 
 type GetRequestResponseObject interface {
@@ -2606,6 +3953,20 @@ func (response GetRequest200JSONResponse) VisitGetRequestResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRequest400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetRequest400JSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2703,6 +4064,7 @@ func (response GetRequest503JSONResponse) VisitGetRequestResponse(w http.Respons
 type UpdateRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
+	Params     UpdateRequestParams
 	Body       io.Reader
 }
 
@@ -2836,6 +4198,20 @@ func (response UpdateRequest415JSONResponse) VisitUpdateRequestResponse(w http.R
 	return err
 }
 
+type UpdateRequest422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response UpdateRequest422JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateRequest429JSONResponse struct{ TooManyJSONResponse }
 
 func (response UpdateRequest429JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
@@ -2870,6 +4246,371 @@ func (response UpdateRequest500JSONResponse) VisitUpdateRequestResponse(w http.R
 type UpdateRequest503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response UpdateRequest503JSONResponse) VisitUpdateRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Params     UploadAttachmentParams
+	Body       io.Reader
+}
+
+type UploadAttachmentResponseObject interface {
+	VisitUploadAttachmentResponse(w http.ResponseWriter) error
+}
+
+type UploadAttachment201JSONResponse Uploaded
+
+func (response UploadAttachment201JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response UploadAttachment400JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UploadAttachment401JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UploadAttachment403JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response UploadAttachment404JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment408JSONResponse struct{ TimeoutJSONResponse }
+
+func (response UploadAttachment408JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response UploadAttachment413JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment415JSONResponse struct{ UnsupportedMediaJSONResponse }
+
+func (response UploadAttachment415JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response UploadAttachment429JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UploadAttachment500JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UploadAttachment503JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachmentRequestObject struct {
+	ExchangeID Exchange `json:"exchange_id"`
+	Ref        Ref      `json:"ref"`
+	Name       string   `json:"name"`
+}
+
+type GetAttachmentResponseObject interface {
+	VisitGetAttachmentResponse(w http.ResponseWriter) error
+}
+
+type GetAttachment200ResponseHeaders struct {
+	AcceptRanges       *string
+	ContentDisposition *string
+	ETag               *string
+}
+
+type GetAttachment200AsteriskResponse struct {
+	Body          io.Reader
+	Headers       GetAttachment200ResponseHeaders
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment200AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.AcceptRanges != nil {
+		w.Header().Set("Accept-Ranges", fmt.Sprint(*response.Headers.AcceptRanges))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment206AsteriskResponse struct {
+	Body          io.Reader
+	ContentType   string
+	ContentLength int64
+}
+
+func (response GetAttachment206AsteriskResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", response.ContentType)
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAttachment304Response struct {
+}
+
+func (response GetAttachment304Response) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAttachment400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetAttachment400JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetAttachment401JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetAttachment403JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetAttachment404JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment416JSONResponse struct{ BadRangeJSONResponse }
+
+func (response GetAttachment416JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment429JSONResponse struct{ TooManyJSONResponse }
+
+func (response GetAttachment429JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetAttachment500JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttachment503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetAttachment503JSONResponse) VisitGetAttachmentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2976,6 +4717,9 @@ type StrictServerInterface interface {
 	// ListCapabilities List the catalogue of capabilities
 	// (GET /api/v1/exchanges/{exchange_id}/capabilities)
 	ListCapabilities(ctx context.Context, request ListCapabilitiesRequestObject) (ListCapabilitiesResponseObject, error)
+	// ListEvents Follow what happens, or read what has happened
+	// (GET /api/v1/exchanges/{exchange_id}/events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// ListExecutors List executors
 	// (GET /api/v1/exchanges/{exchange_id}/executors)
 	ListExecutors(ctx context.Context, request ListExecutorsRequestObject) (ListExecutorsResponseObject, error)
@@ -2991,6 +4735,12 @@ type StrictServerInterface interface {
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// ExportThread Export a thread as MESSE-AF files
+	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
+	ExportThread(ctx context.Context, request ExportThreadRequestObject) (ExportThreadResponseObject, error)
+	// ImportThreads Import threads from MESSE-AF files
+	// (POST /api/v1/exchanges/{exchange_id}/import)
+	ImportThreads(ctx context.Context, request ImportThreadsRequestObject) (ImportThreadsResponseObject, error)
 	// RegisterExecutor Register an executor and get its API key
 	// (POST /api/v1/exchanges/{exchange_id}/register)
 	RegisterExecutor(ctx context.Context, request RegisterExecutorRequestObject) (RegisterExecutorResponseObject, error)
@@ -3000,12 +4750,18 @@ type StrictServerInterface interface {
 	// CreateRequest Post a request
 	// (POST /api/v1/exchanges/{exchange_id}/requests)
 	CreateRequest(ctx context.Context, request CreateRequestRequestObject) (CreateRequestResponseObject, error)
-	// GetRequest Read a request and all its messages
+	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
 	GetRequest(ctx context.Context, request GetRequestRequestObject) (GetRequestResponseObject, error)
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 	UpdateRequest(ctx context.Context, request UpdateRequestRequestObject) (UpdateRequestResponseObject, error)
+	// UploadAttachment Upload a photo or a file for a message
+	// (POST /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments)
+	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
+	// GetAttachment Read a photo or a file of a message
+	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref}/attachments/{name})
+	GetAttachment(ctx context.Context, request GetAttachmentRequestObject) (GetAttachmentResponseObject, error)
 	// GetHealth Is the server up?
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -3073,6 +4829,33 @@ func (sh *strictHandler) ListCapabilities(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListCapabilitiesResponseObject); ok {
 		if err := validResponse.VisitListCapabilitiesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params ListEventsParams) {
+	var request ListEventsRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx, request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		if err := validResponse.VisitListEventsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -3216,11 +4999,68 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 	}
 }
 
+// ExportThread operation middleware
+func (sh *strictHandler) ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams) {
+	var request ExportThreadRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportThread(ctx, request.(ExportThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportThread")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportThreadResponseObject); ok {
+		if err := validResponse.VisitExportThreadResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportThreads operation middleware
+func (sh *strictHandler) ImportThreads(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+	var request ImportThreadsRequestObject
+
+	request.ExchangeID = exchangeID
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportThreads(ctx, request.(ImportThreadsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportThreads")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportThreadsResponseObject); ok {
+		if err := validResponse.VisitImportThreadsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RegisterExecutor operation middleware
-func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange) {
+func (sh *strictHandler) RegisterExecutor(w http.ResponseWriter, r *http.Request, exchangeID NewExchange, params RegisterExecutorParams) {
 	var request RegisterExecutorRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3272,10 +5112,11 @@ func (sh *strictHandler) ListRequests(w http.ResponseWriter, r *http.Request, ex
 }
 
 // CreateRequest operation middleware
-func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange) {
+func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams) {
 	var request CreateRequestRequestObject
 
 	request.ExchangeID = exchangeID
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3300,11 +5141,12 @@ func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, e
 }
 
 // GetRequest operation middleware
-func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
 	var request GetRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetRequest(ctx, request.(GetRequestRequestObject))
@@ -3327,11 +5169,12 @@ func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exch
 }
 
 // UpdateRequest operation middleware
-func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
+func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams) {
 	var request UpdateRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -3348,6 +5191,64 @@ func (sh *strictHandler) UpdateRequest(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateRequestResponseObject); ok {
 		if err := validResponse.VisitUpdateRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UploadAttachment operation middleware
+func (sh *strictHandler) UploadAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UploadAttachmentParams) {
+	var request UploadAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadAttachment(ctx, request.(UploadAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UploadAttachmentResponseObject); ok {
+		if err := validResponse.VisitUploadAttachmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAttachment operation middleware
+func (sh *strictHandler) GetAttachment(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, name string) {
+	var request GetAttachmentRequestObject
+
+	request.ExchangeID = exchangeID
+	request.Ref = ref
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAttachment(ctx, request.(GetAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAttachment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAttachmentResponseObject); ok {
+		if err := validResponse.VisitGetAttachmentResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

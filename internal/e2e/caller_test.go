@@ -71,8 +71,8 @@ const (
 )
 
 // send makes a call and says what became of it.
-func (w *caller) send(to *replica, a *arena, key, method, path string, body any) (answer, fate) {
-	got, what := w.try(to, a, key, method, path, body)
+func (w *caller) send(to *replica, a *arena, key, method, path string, body any, headers ...string) (answer, fate) {
+	got, what := w.try(to, a, key, method, path, body, headers...)
 	if what == nobody {
 		<-time.After(5 * time.Millisecond) // don't ask in a tight loop
 		return got, what
@@ -81,7 +81,7 @@ func (w *caller) send(to *replica, a *arena, key, method, path string, body any)
 	return got, what
 }
 
-func (w *caller) try(to *replica, a *arena, key, method, path string, body any) (answer, fate) {
+func (w *caller) try(to *replica, a *arena, key, method, path string, body any, headers ...string) (answer, fate) {
 	s := to.current()
 	if s == nil {
 		return answer{}, nobody
@@ -90,7 +90,7 @@ func (w *caller) try(to *replica, a *arena, key, method, path string, body any) 
 	if w.rng.IntN(40) == 0 { // hangs up, perhaps in the middle of it
 		c.http.Timeout = time.Duration(1+w.rng.IntN(15)) * time.Millisecond
 	}
-	got, err := c.try(method, path, body, "X-Forwarded-For", w.address())
+	got, err := c.try(method, path, body, append(headers, "X-Forwarded-For", w.address())...)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return answer{}, nobody
@@ -100,6 +100,10 @@ func (w *caller) try(to *replica, a *arena, key, method, path string, body any) 
 	switch got.status {
 	case http.StatusOK, http.StatusCreated, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
 		return got, answered
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		if path == "/requests" || len(headers) > 0 { // a needed_by has passed; a key was used before
+			return got, answered
+		}
 	case http.StatusServiceUnavailable:
 		switch got.text("code") {
 		case "outcome_unknown":
@@ -196,9 +200,14 @@ func (w *caller) create(a *arena, me person) {
 	w.marks++
 	o := object{a.name, "thread", fmt.Sprintf("thread-%d-%d", w.id, w.marks)}
 	w.run.record.know(o)
+	in := deed{kind: "create", who: me.id, timed: w.rng.IntN(4) == 0}
+	body := intent(o.name)
 	call := w.run.record.now()
-	got, what := w.send(w.somewhere(), a, me.key, "POST", "/requests", intent(o.name))
-	in := deed{kind: "create", who: me.id}
+	if in.timed {
+		body["needed_by"] = w.run.faults.clock().Add(time.Duration(w.rng.IntN(4000)) * time.Millisecond).UTC().Format(time.RFC3339Nano)
+		w.run.record.mayExpire(o, call) // by the clock of whichever replica
+	}
+	got, what := w.keyed(a, me, "POST", "/requests", body)
 	a.mu.Lock()
 	a.created++
 	if what == answered && got.status == http.StatusCreated {
@@ -233,7 +242,7 @@ func (w *caller) update(a *arena, me person, t *topic) {
 		body["status"] = in.status
 	}
 	call := w.run.record.now()
-	got, what := w.send(w.somewhere(), a, me.key, "PATCH", "/requests/"+t.ref, body)
+	got, what := w.keyed(a, me, "PATCH", "/requests/"+t.ref, body)
 	a.mu.Lock()
 	t.calls++
 	if what == unknown || what == impossible {

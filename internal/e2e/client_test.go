@@ -65,6 +65,9 @@ func (c client) try(method, path string, body any, headers ...string) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
+	// Otherwise net/http sends a request with an Idempotency-Key again by itself when its connection ends, and tells
+	// only what became of it the last time.
+	req.GetBody = nil
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -30,6 +30,7 @@
 //	line_test.go      what goes wrong between one server and the store, request by request
 //	model_test.go     docs/protocol.md as a model, independent of the server's code
 //	record_test.go    the history, and how it is held to the model (with porcupine)
+//	keyed_test.go     calls that are sent again with their Idempotency-Key until they are answered
 //	mutants_test.go   servers with one rule broken, each of which must be caught
 //
 // MESS_EXCHANGE_BIN names a program to test instead of one built from the tree.

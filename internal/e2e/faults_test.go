@@ -30,6 +30,10 @@ type faults struct {
 	wrong    func(format string, args ...any)
 	focus    weather // nothing but this goes wrong, where it is set
 
+	// Read-locked by a call that is sent again with its key, until it is answered: a key lives for 24 hours, and a
+	// midnight brings nearly as many.
+	keys sync.RWMutex
+
 	mu     sync.Mutex
 	day    time.Duration // how far the store's clock has been moved for all, to have midnights
 	diary  []string
@@ -171,8 +175,17 @@ func (f *faults) shift(r *replica, random time.Duration) (hours int) {
 	return hours
 }
 
+// clock is the store's, as far as it is the same for all replicas.
+func (f *faults) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Add(f.day)
+}
+
 // midnight moves the store's clock so that a new day begins for everybody in a second.
 func (f *faults) midnight() {
+	f.keys.Lock()
+	defer f.keys.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now().Add(f.day)

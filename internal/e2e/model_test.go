@@ -13,10 +13,12 @@ import (
 
 // deed is one call, as far as it concerns one thread or one executor.
 type deed struct {
-	kind   string // create, update, read, listed; register, present
+	kind   string // create, update, expire, read, listed; register, present
 	who    string // the caller; for register and present the executor it is about
 	status string // that an update sets; that a list asks for
 	mark   string // of the message in an update, used nowhere else; "" for none
+	timed  bool   // a create with a needed_by, by which the thread expires where it is pending
+	late   bool   // it was sent when that had come for certain
 }
 
 // happened is what a call was answered. An unknown one is a change that got no answer, or that of a
@@ -33,6 +35,7 @@ type happened struct {
 type threadState struct {
 	there     bool
 	requestor string
+	timed     bool
 	status    string
 	setBy     string
 	holder    string
@@ -44,6 +47,13 @@ type threadState struct {
 // An unknown change needs no branching: its call never returns (record.add), so there is always an
 // order with it at the very end, where nobody sees what it did. That is the one in which it never happened.
 //
+// A call with an Idempotency-Key that was sent again until it was answered is one call, from when it was first sent
+// to that answer: that is all there is to say about keys. If it is done twice, or answered otherwise than it was done,
+// the reads and the answers to others have no explanation.
+//
+// A thread expires by a change of its own, which nobody is told of and which may come at any time from its
+// needed_by on. Whoever comes when that must have passed finds the thread expired, or expires it.
+//
 // A call that was refused as not stored is not in the history at all. So if it did have an effect, the
 // first read that shows it has no explanation.
 var threadModel = porcupine.Model{
@@ -52,8 +62,13 @@ var threadModel = porcupine.Model{
 		t, in, out := state.(threadState), input.(deed), output.(happened)
 		switch in.kind {
 		case "create":
-			created := threadState{there: true, requestor: in.who, status: "pending", setBy: in.who}
+			if in.timed && out.code == "invalid" {
+				return !t.there, t // too late for its needed_by
+			}
+			created := threadState{there: true, requestor: in.who, timed: in.timed, status: "pending", setBy: in.who}
 			return !t.there && (out.unknown || out.status == http.StatusCreated), created
+		case "expire":
+			return true, t.expired()
 		case "update":
 			after, refusal := t.update(in)
 			return out.unknown || out.explained(after.status, refusal), after
@@ -81,12 +96,23 @@ func (h happened) explained(status, refusal string) bool {
 	return h.code == refusal
 }
 
-var closed = []string{"completed", "cancelled"}
+var closed = []string{"completed", "cancelled", "expired"}
+
+// expired is the thread when its needed_by has come.
+func (t threadState) expired() threadState {
+	if t.there && t.timed && t.status == "pending" {
+		t.status, t.setBy = "expired", "-"
+	}
+	return t
+}
 
 // update is what a PATCH does: the code of its refusal, or the thread afterwards.
 func (t threadState) update(in deed) (threadState, string) {
 	if !t.there {
 		return t, "thread_not_found"
+	}
+	if in.late {
+		t = t.expired()
 	}
 	if in.status != "" {
 		refusal := t.set(in.who, in.status)

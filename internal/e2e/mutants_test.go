@@ -60,6 +60,30 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 // close turns the decision`,
 			`import (`, "import (\n	\"sync\"", "// errLost:", "var guard sync.Mutex\n\n// errLost:",
 		}},
+	{name: "a key is forgotten", file: "exchange/once.go",
+		edits: []string{"s.answered(executor, o, now); ok {", "s.answered(executor, o, now); ok && before == nil {"}},
+	{name: "a key is answered from memory", file: "exchange/once.go", focus: cut,
+		edits: []string{
+			"	drafts, refusal := decide()\n", `	name := memory{executor, o}
+	if known, ok := remembered.Load(name); ok {
+		*result = known.(Result)
+		return nil, nil
+	}
+	drafts, refusal := decide()
+	if refusal == nil {
+		remembered.Store(name, *result)
+	}
+`,
+			"// once decides a command", `var remembered sync.Map
+
+type memory struct {
+	executor string
+	once     Once
+}
+
+// once decides a command`,
+			`	"strings"`, "	\"strings\"\n	\"sync\"",
+		}},
 	{name: "answers leave before their commit is durable", file: "eventlog/submit.go", edits: early},
 	{name: "answers leave before their commit is durable, on a folder", file: "eventlog/submit.go", edits: early, folder: true},
 }

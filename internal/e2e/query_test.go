@@ -29,7 +29,11 @@ func queryFresh(t *testing.T, place storage) {
 	}
 
 	ref := agent.create(t, `{"intent": "Check the door", "context": ["bed"], "priority": "urgent", "response_hint": ["image"]}`)
-	phone.set(t, ref, "claimed")
+	for range 2 { // with a key, whose note is about no thread
+		if a := phone.send(t, "PATCH", "/requests/"+ref, `{"status": "claimed"}`, keyHeader, "once"); a.status != http.StatusOK {
+			t.Fatal(a)
+		}
+	}
 	phone.want(t, http.StatusOK, "PATCH", "/requests/"+ref, `{"status": "completed", "mess": [{"response": {"content": ["closed"]}}]}`)
 	var story []string
 	for _, r := range wantQuery(t, place.data, checkLog(t, place.data, "home")) {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -57,6 +56,11 @@ func newRecord() *record {
 
 // now is the time of the record: of one monotonic clock, the same for all clients.
 func (r *record) now() int64 { return time.Since(r.begun).Nanoseconds() }
+
+// mayExpire notes that a thread may expire from a moment on.
+func (r *record) mayExpire(o object, from int64) {
+	r.add(o, -1, from, deed{kind: "expire"}, happened{unknown: true})
+}
 
 // know makes an object one that may be listed, before the first call that could make it.
 func (r *record) know(o object) {
@@ -221,51 +225,3 @@ func until(ops []porcupine.Operation, moment int64) []porcupine.Operation {
 
 // looks reports whether a call of that kind changes nothing.
 func looks(kind string) bool { return kind == "read" || kind == "listed" || kind == "present" }
-
-// TestModel holds the model to small histories: what must be explained, and what can't be.
-func TestModel(t *testing.T) {
-	const forever = math.MaxInt64
-	answered := func(kind, who, status string, call, end int64, now string, code int) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: kind, who: who, status: status}, Call: call, Return: end,
-			Output: happened{status: code, now: threadState{status: now}}}
-	}
-	created := answered("create", "ann", "", 0, 1, "", 201)
-	claimed := func(who string, call, end int64) porcupine.Operation {
-		return answered("update", who, "claimed", call, end, "claimed", 200)
-	}
-	perhaps := func(op porcupine.Operation) porcupine.Operation {
-		op.Return, op.Output = forever, happened{unknown: true}
-		return op
-	}
-	refused := func(who, code string, call, end int64) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: "update", who: who, status: "claimed"}, Call: call, Return: end, Output: happened{status: 409, code: code}}
-	}
-	seen := func(kind, status, holder string, call, end int64) porcupine.Operation {
-		return porcupine.Operation{Input: deed{kind: kind}, Call: call, Return: end,
-			Output: happened{there: status != "", now: threadState{requestor: "ann", status: status, holder: holder}}}
-	}
-	for _, c := range []struct {
-		name string
-		ok   bool
-		ops  []porcupine.Operation
-	}{
-		{"a claim, read", true, []porcupine.Operation{created, claimed("bob", 2, 3), seen("read", "claimed", "bob", 4, 5)}},
-		{"a stale read", false, []porcupine.Operation{created, claimed("bob", 2, 3), seen("read", "pending", "", 4, 5)}},
-		{"a read beside the claim", true, []porcupine.Operation{created, claimed("bob", 2, 6), seen("read", "pending", "", 4, 5)}},
-		{"two winners", false, []porcupine.Operation{created, claimed("bob", 2, 3), claimed("cleo", 2, 3)}},
-		{"a winner and a loser", true, []porcupine.Operation{created, claimed("bob", 2, 3), refused("cleo", "already_claimed", 2, 3)}},
-		{"a loser before the winner began", false, []porcupine.Operation{created, refused("cleo", "already_claimed", 2, 3), claimed("bob", 4, 5)}},
-		{"an unknown claim, seen late", true, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), seen("read", "pending", "", 4, 5), seen("read", "claimed", "bob", 6, 7)}},
-		{"an unknown claim, never seen", true, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), claimed("cleo", 4, 5)}},
-		{"an unknown claim, seen and undone", false, []porcupine.Operation{created, perhaps(claimed("bob", 2, 3)), seen("read", "claimed", "bob", 4, 5), seen("read", "pending", "", 6, 7)}},
-		{"a claim that was refused as not stored, seen", false, []porcupine.Operation{created, seen("read", "claimed", "bob", 4, 5)}},
-		{"missing from a list", false, []porcupine.Operation{created, seen("listed", "", "", 2, 3)}},
-		{"missing from a list beside its creation", true, []porcupine.Operation{answered("create", "ann", "", 0, 5, "", 201), seen("listed", "", "", 2, 3)}},
-		{"listed with an old status", false, []porcupine.Operation{created, claimed("bob", 2, 3), seen("listed", "pending", "", 4, 5)}},
-		{"listed, then missing", false, []porcupine.Operation{perhaps(created), seen("listed", "pending", "", 2, 3), seen("listed", "", "", 4, 5)}},
-	} {
-		if got := porcupine.CheckOperations(threadModel, c.ops); got != c.ok {
-			t.Errorf("%s: explained: %v, want %v", c.name, got, c.ok)
-		}
-	}
-}

@@ -22,9 +22,10 @@ const (
 	// for up to freeReading not counted: connections are bounded. A thread longer than that is read alone.
 	maxReading  = 256 << 20
 	freeReading = 16 << 10
-	// messageOverhead and threadOverhead are about what one takes in memory besides its text.
-	messageOverhead = 96
-	threadOverhead  = 256
+	// messageOverhead, attachmentOverhead and threadOverhead are about what one takes in memory besides its text.
+	messageOverhead    = 120
+	attachmentOverhead = 96
+	threadOverhead     = 256
 )
 
 // bodies keeps the messages of the threads that were written or read last. The state holds summaries
@@ -87,7 +88,14 @@ func (b *bodies) keep(name threadName, messages []exchange.Message) {
 	b.put(name, messages, size)
 }
 
-func sizeOf(m exchange.Message) int { return messageOverhead + len(m.From) + len(m.Mess) }
+// sizeOf is about what a message takes: with what was taken out of it only named, which is how it is kept.
+func sizeOf(m exchange.Message) int {
+	size := messageOverhead + len(m.From) + len(m.Mess)
+	for _, a := range m.Attachments {
+		size += attachmentOverhead + len(a.At) + len(a.Key) + len(a.Type) + len(a.Name) + len(a.SHA256)
+	}
+	return size
+}
 
 // add takes message number n (from 1) of a thread, if all before it are there.
 func (b *bodies) add(name threadName, n int, m exchange.Message) {
@@ -135,20 +143,41 @@ func (e *Engine) makeRoom(ctx, soon context.Context, size int64) error {
 		return nil
 	}
 	size = min(size, maxReading)
-	if err := e.reading.Acquire(soon, size); err != nil {
-		if ctx.Err() != nil {
-			return e.unreadable(ctx, ctx.Err())
-		}
-		return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+	if err := e.acquire(ctx, soon, size); err != nil {
+		return err
 	}
 	context.AfterFunc(ctx, func() { e.reading.Release(size) })
 	return nil
 }
 
+func (e *Engine) acquire(ctx, soon context.Context, size int64) error {
+	switch {
+	case e.reading.Acquire(soon, size) == nil:
+		return nil
+	case ctx.Err() != nil:
+		return e.unreadable(ctx, ctx.Err())
+	}
+	return refuse(exchange.CodeOverloaded, "Too many long threads are being read; try again shortly")
+}
+
 // fetch adds to the beginning of a thread's messages those that are only in the log. It needs no check of
 // the head: where a message stands is known from having applied it.
 func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Message, cold []exchange.At) ([]exchange.Message, error) {
-	e, size := x.engine, eventlog.Size(cold)
+	events, err := x.fetchEvents(ctx, slices.Compact(cold)) // the messages of an import have one place
+	if err != nil {
+		return nil, err
+	}
+	messages := beginning
+	for _, ev := range events {
+		messages = append(messages, exchange.MessagesOf(exchange.Event(ev))...)
+	}
+	x.engine.bodies.keep(threadName{x.id, ref}, messages)
+	return messages, nil
+}
+
+// fetchEvents reads single events of the log; the room for them is taken until ctx ends.
+func (x *running) fetchEvents(ctx context.Context, at []exchange.At) ([]eventlog.Event, error) {
+	e, size := x.engine, eventlog.Size(at)
 	soon := ctx
 	if e.store.Shared() || size > freeReading { // else there is nothing to wait for that heeds it
 		var cancel context.CancelFunc
@@ -158,17 +187,12 @@ func (x *running) fetch(ctx context.Context, ref string, beginning []exchange.Me
 	if err := e.makeRoom(ctx, soon, size); err != nil {
 		return nil, err
 	}
-	events, err := x.log.Fetch(soon, cold)
+	events, err := x.log.Fetch(soon, at)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return nil, &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
 	}
 	if err != nil {
 		return nil, e.unreadable(ctx, err)
 	}
-	messages := beginning
-	for _, ev := range events {
-		messages = append(messages, messageOf(ev))
-	}
-	e.bodies.keep(threadName{x.id, ref}, messages)
-	return messages, nil
+	return events, nil
 }

@@ -19,7 +19,7 @@ import (
 
 // Check verifies what a store holds of one exchange: its log, as eventlog.Check does, its snapshots, each of
 // which must be what the log's events make, and the objects that belong to the log, each kind in a file of its
-// own (check_profiles.go). It writes nothing, takes no lock and may run beside servers. Errors are those of
+// own (check_profiles.go, check_attachments.go). It writes nothing, takes no lock and may run beside servers. Errors are those of
 // eventlog.Check; what is wrong is in the report.
 //
 // What belongs to the log is written before or after an event, so a crash may leave it one step ahead or
@@ -30,7 +30,7 @@ func Check(ctx context.Context, store Store, exchangeID string) (eventlog.Report
 	if err != nil {
 		return eventlog.Report{Exchange: exchangeID}, err
 	}
-	a := &audit{keys: map[string][]string{}, here: map[string]bool{}}
+	a := &audit{keys: map[string][]string{}, here: map[string]bool{}, attachments: map[string]namedAttachment{}}
 	r, err := eventlog.Check(ctx, store, exchangeID, eventlog.CheckOptions{
 		New: func() eventlog.Projection { return newMachine(exchangeID, nil) },
 		Difference: func(restored, replayed eventlog.Projection) string {
@@ -46,10 +46,13 @@ func Check(ctx context.Context, store Store, exchangeID string) (eventlog.Report
 		r.Note("%s is no profile", key)
 	}
 	if a.state == nil {
-		r.Note("the profiles were not held against the log, which is not whole, or has yet to be opened by a server")
+		r.Note("the profiles and attachments were not held against the log, which is not whole, or has yet to be opened by a server")
 		return r, nil
 	}
-	return r, a.checkProfiles(ctx, store, &r, profiles)
+	if err := a.checkProfiles(ctx, store, &r, profiles); err != nil {
+		return r, err
+	}
+	return r, a.checkAttachments(ctx, store, &r)
 }
 
 // audit is the state of an exchange whose log is checked, and what else is needed to judge what belongs to it.
@@ -58,11 +61,14 @@ type audit struct {
 	legacy bool                // whether there was data of the original server
 	keys   map[string][]string // by executor: the hashes of all keys that this log gave it, the last one last
 	here   map[string]bool     // executors that were registered in this log, not adopted
+
+	attachments map[string]namedAttachment // by key: what events name
 }
 
 // watch is told each event of the log, in order.
 func (a *audit) watch(events []eventlog.Event) {
 	for _, ev := range events {
+		a.watchAttachments(ev)
 		switch {
 		case ev.Type == exchange.ExchangeOpened:
 			a.legacy = adoptsOldData(ev.Payload)

@@ -43,7 +43,7 @@ func (a *audit) checkProfiles(ctx context.Context, store Store, r *eventlog.Repo
 		case err == nil:
 		case !store.NoSuchKey(err):
 			return fmt.Errorf("read %s: %w", key, err)
-		case a.state.LastEvent(x.ID).After(x.CreatedAt):
+		case !a.state.Idle(x.ID):
 			r.Find(key, "%s is missing, though the executor has been told its key: its settings are lost", key)
 		default:
 			r.Note("%s is missing: the registration was not completed, and nobody has its key", key)

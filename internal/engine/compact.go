@@ -79,6 +79,7 @@ func (e *Engine) compact(id string) {
 func (x *running) tidy() {
 	x.compact()
 	x.deleteLeftovers(x.engine.life)
+	x.collect()
 }
 
 // compact merges what can be merged of one exchange. Nobody waits for it, so what fails is only said.

@@ -21,8 +21,13 @@
 //   - Settings are shown to their owner only, and masked (mask.go).
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
-//   - Every call but Wait is answered within ten seconds, however the storage fails (answerTime): what it
-//     waits for goes on without it.
+//   - Every call but Wait, AwaitThread and Follow is answered within ten seconds, however the storage fails
+//     (answerTime): what it waits for goes on without it. Calls with media have partTime more, and a second for each megabyte; an
+//     upload lasts as long as its content does.
+//   - Large media are taken out of a message before it is committed, stored under keys that nobody had, and put back
+//     on reading (takeout.go, media.go). They are never held in memory but as the body of the call that brought
+//     them. What no event names is collected, judged by a state that was proved to be the head after it was listed
+//     (collect.go).
 //   - Ready says yes only on evidence of at most a second ago: that a change was stored, by the newest
 //     commit or else by a trial that all who ask share (ready.go). A failed commit is evidence too, and
 //     sooner. So it costs the store at most one trial a second, and nothing under load or where nobody
@@ -36,6 +41,9 @@
 //     read, and changes no answer.
 //   - A thread expires within a second of its needed_by though nobody asks, at any replica that lives: each
 //     has one timer for each exchange that has such a thread. The event alone expires it.
+//   - An import stores the files of its threads before the event that names them, and nothing of what the
+//     rules would refuse. An export reads the thread's events and what is kept beside them, all of it or it
+//     is an error.
 //   - A snapshot is written where nobody waits for it (upkeep.go). Losing one costs a longer start.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
@@ -58,5 +66,8 @@
 //   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.
 //
-// A waiter costs its caller's goroutine and nothing else.
+// A waiter costs its caller's goroutine and nothing else. One who waits for a thread (waits.go) is woken by its
+// events alone; those who follow an exchange (events.go) share what is encoded for them (feed.go), and none of
+// them can hold up another, or a commit: they take events when they can. They end with their key, and with
+// ReleaseWaiters before a server stops. An exchange that somebody waits for is in use, and stays open.
 package engine

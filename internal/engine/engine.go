@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -57,11 +58,13 @@ type Engine struct {
 	store Store
 	log   *slog.Logger
 
-	life    context.Context // of opens, followers and writes that outlive their request
-	stop    context.CancelFunc
-	closing chan struct{} // closed when Close begins
-	die     func(error)   // calls Options.Fatal, once
-	applied func(exchangeID string, events []eventlog.Event)
+	life     context.Context // of opens, followers and writes that outlive their request
+	stop     context.CancelFunc
+	closing  chan struct{} // closed when Close begins
+	release  func()        // closes released
+	released chan struct{} // closed when nobody is to wait any more
+	die      func(error)   // calls Options.Fatal, once
+	applied  func(exchangeID string, events []eventlog.Event)
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -85,9 +88,11 @@ type Engine struct {
 	departures int                             // openings that are being put away
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
+	feeds   atomic.Int64 // exchanges that somebody follows
 	alarms  alarms
 	bodies  *bodies
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
+	uploads *semaphore.Weighted // uploads in progress
 	storage storage
 }
 
@@ -98,6 +103,7 @@ func New(store Store, o Options) *Engine {
 		log:       o.Logger,
 		applied:   o.Applied,
 		closing:   make(chan struct{}),
+		released:  make(chan struct{}),
 		lookups:   make(chan struct{}, lookupSlots),
 		profiles:  newProfileTurns(),
 		openings:  map[string]*opening{},
@@ -108,11 +114,13 @@ func New(store Store, o Options) *Engine {
 		seen:      map[string]map[string]time.Time{},
 		bodies:    newBodies(bodiesLimit()),
 		reading:   semaphore.NewWeighted(maxReading),
+		uploads:   semaphore.NewWeighted(maxUploads),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.leave = e.calls.Done
+	e.release = sync.OnceFunc(func() { close(e.released) })
 	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once

@@ -16,6 +16,7 @@ import (
 // Registration is what a new executor says of itself. Settings are the private ones (notifications,
 // preferences, hooks …): the body's members other than executor_id, display_name and capabilities, as sent.
 type Registration struct {
+	exchange.Once
 	ExecutorID   string
 	DisplayName  string
 	Capabilities []string
@@ -46,7 +47,8 @@ func (r *register) Decide(s *exchange.State, now time.Time) ([]exchange.Draft, *
 // The event arbitrates: the one whose registration commits, and nobody else, writes the profile
 // object and only then answers. A crash between the two is a registration that was never answered:
 // the id is taken and nobody has its key. The same holds where the object can't be written, which
-// the client is told as CodeOutcomeUnknown.
+// the client is told as CodeOutcomeUnknown. With an Idempotency-Key the client can repeat it then, at any
+// replica, and gets another key (exchange.Register); CodeKeyReused: that one came with another registration.
 func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration) (apiKey string, err error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -73,7 +75,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 		return "", &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
 	}
 	cmd := &register{exchange.Register{
-		ID: r.ExecutorID, DisplayName: r.DisplayName, Capabilities: r.Capabilities, KeyHash: auth.Hash(key),
+		Once: r.Once, ID: r.ExecutorID, DisplayName: r.DisplayName, Capabilities: r.Capabilities, KeyHash: auth.Hash(key),
 	}}
 	if err := x.submit(ctx, cmd); err != nil {
 		return "", err
@@ -81,12 +83,11 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 	// From here on the client's patience does not count: the settings exist nowhere else.
 	patient, cancel := e.detached(ctx, max(time.Second, answerTime-time.Since(began)))
 	defer cancel()
-	executor, _ := x.executor(r.ExecutorID)
-	if err := x.writeNewProfile(patient, executor, r.Settings); err != nil {
+	if err := x.writeNewProfile(patient, r.ExecutorID, cmd.KeyHash, r.Settings); err != nil {
 		refusal := e.unreadable(ctx, err)
 		return "", &exchange.Error{
 			Code:    exchange.CodeOutcomeUnknown,
-			Message: "The executor may have been registered, but its API key can't be handed out; try again, with another executor_id if this one is taken now",
+			Message: "The executor may have been registered, but its API key can't be handed out; try again, with the same Idempotency-Key or else with another executor_id if this one is taken now",
 			Err:     refusal,
 		}
 	}

@@ -36,6 +36,8 @@ func (e *Engine) Wait(ctx context.Context, c Caller, after int64) (head int64, e
 		case <-news:
 		case <-ctx.Done():
 			return head, e.unreadable(ctx, ctx.Err())
+		case <-e.released:
+			return head, errClosing()
 		case <-e.closing:
 			return head, errClosing()
 		}

@@ -18,8 +18,13 @@ const afterwards = 2 * time.Second
 // The old key is dead with the commit, at every replica: whose call comes to the head behind it is
 // refused. So a client that hears no answer, or CodeOutcomeUnknown, asks anything with the old key: either it
 // still opens, and nothing happened, or the new one is lost and nobody can have it again, because nothing
-// but its hash is kept. (An Idempotency-Key, once the rules know it, belongs here and to Register: the
-// same command again would issue another key in the place of the lost one.)
+// but its hash is kept.
+//
+// There is no Idempotency-Key here, unlike with Register. Whoever repeats a rotation has only the old key to
+// show, so that would have to open something for another day: issue a key. A key is replaced because somebody
+// else may have it, and an Idempotency-Key is not kept like a secret: proxies log it. Two things that leaked would
+// then take the executor over after the rotation that was to end just that. It is the lesser evil to
+// register under another id. (A registration repeated replaces a key that nobody was seen to have.)
 func (e *Engine) RotateKey(ctx context.Context, c Caller, executorID string) (apiKey string, err error) {
 	if executorID != c.Executor {
 		return "", refuse(exchange.CodeNotYourProfile, "Can only replace your own API key")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/auth"
@@ -28,13 +29,16 @@ type machine struct {
 	bodies   *bodies // of the threads that are written to; not used before live is set
 	live     bool
 
+	feed  feed  // for those who follow the exchange
+	waits waits // those who wait for a thread
+
 	deadline func(at time.Time, ok bool) // told when the next deadline of a thread changes; nil for nobody
 	due      time.Time                   // what it was told last
 	waiting  bool
 }
 
 func newMachine(exchangeID string, b *bodies) *machine {
-	return &machine{state: exchange.New(), exchange: exchangeID, bodies: b}
+	return &machine{state: exchange.New(), exchange: exchangeID, bodies: b, feed: feed{feeds: new(atomic.Int64), turns: make(chan struct{}, catchUps)}}
 }
 
 // goLive ends the replay. What is written from now on is likely to be read soon.
@@ -67,6 +71,8 @@ func (m *machine) Apply(events []eventlog.Event) {
 		close(m.news)
 		m.news = nil
 	}
+	m.feed.add(m.exchange, events)
+	m.waits.wake(events)
 	if m.live {
 		m.await()
 	}

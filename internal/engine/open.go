@@ -213,6 +213,7 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		original: map[string]originalDate{},
 	}
 	x.machine.deadline = x.deadline
+	x.machine.feed.feeds = &e.feeds
 	if e.applied != nil {
 		x.machine.applied = func(events []eventlog.Event) { e.applied(id, events) }
 	}

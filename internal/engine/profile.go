@@ -254,20 +254,40 @@ func (x *running) readProfile(executor *exchange.Executor, data []byte) profile 
 	return p
 }
 
-// writeNewProfile writes the object of an executor just registered here. One that stands there
-// already belongs to no registration, since the log knew none, and is overwritten.
-func (x *running) writeNewProfile(ctx context.Context, executor *exchange.Executor, settings map[string]json.RawMessage) error {
-	p := newProfile(x.id, executor)
-	p.settle(settings)
-	data, err := p.encode()
-	if err != nil {
-		return err
+// writeNewProfile writes the object of an executor just registered here with the key of that hash. One that
+// stands there already belongs to no registration, or to the same one before it was repeated, and is
+// overwritten.
+//
+// Where the registration has been repeated meanwhile, at another replica perhaps, the object is the repeated
+// one's to write, and its client may already have changed it: then this one leaves it alone. Its key is dead.
+func (x *running) writeNewProfile(ctx context.Context, executorID, keyHash string, settings map[string]json.RawMessage) error {
+	encode := func() ([]byte, error) {
+		executor, ok := x.executor(executorID)
+		if !ok || executor.KeyHash != keyHash {
+			return nil, errRepeated
+		}
+		p := newProfile(x.id, executor)
+		p.settle(settings)
+		return p.encode()
 	}
-	err = x.engine.store.Replace(ctx, profileKey(x.id, executor.ID), "", data)
-	if err == nil || x.engine.store.Fatal(err) {
-		return err
+	data, err := encode()
+	if err == nil {
+		err = x.engine.store.Replace(ctx, profileKey(x.id, executorID), "", data)
+		if err == nil || x.engine.store.Fatal(err) {
+			return err
+		}
+		err = x.putProfile(ctx, executorID, func([]byte) ([]byte, error) {
+			// After the object was read: a later change of it makes the write fail.
+			if err := x.sync(ctx); err != nil {
+				return nil, err
+			}
+			return encode()
+		})
 	}
-	return x.putProfile(ctx, executor.ID, func([]byte) ([]byte, error) { return data, nil })
+	if errors.Is(err, errRepeated) {
+		return nil
+	}
+	return err
 }
 
 var (
@@ -277,6 +297,8 @@ var (
 	errInDoubt = errors.New("an attempt may have been stored")
 	// errRemoved: the executor has left the exchange; its profile is not to come back.
 	errRemoved = errors.New("the executor was removed")
+	// errRepeated: the executor was registered again, with the same Idempotency-Key, or has another key by now.
+	errRepeated = errors.New("the executor has another key")
 )
 
 // putProfile replaces the profile object with what edit makes of it, which may be asked again where

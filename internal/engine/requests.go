@@ -16,7 +16,7 @@ func (e *Engine) Create(ctx context.Context, c Caller, cmd *exchange.Create) err
 	defer leave()
 	cmd.Caller = c.Caller
 	cmd.Suffixes = newSuffixes()
-	return x.submit(ctx, cmd)
+	return x.submitWith(ctx, cmd, x.takeOutOfCreate(cmd))
 }
 
 // Update changes a thread.
@@ -27,13 +27,19 @@ func (e *Engine) Update(ctx context.Context, c Caller, cmd *exchange.Update) err
 	}
 	defer leave()
 	cmd.Caller = c.Caller
-	return x.submit(ctx, cmd)
+	luggage, err := x.takeOutOfUpdate(ctx, cmd)
+	if err != nil {
+		return x.unlessAnswered(ctx, cmd, cmd.Once, err)
+	}
+	return x.submitWith(ctx, cmd, luggage)
 }
 
 // Thread is a thread with all its messages.
 type Thread struct {
 	exchange.Thread
 	Messages []exchange.Message // not to be changed
+
+	engine *Engine // for Open
 }
 
 // Thread returns one thread as of the head of the log. Messages that are not in memory are read from the
@@ -45,7 +51,7 @@ func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, err
 	}
 	defer leave()
 	var (
-		thread Thread
+		thread = Thread{engine: e}
 		cold   []exchange.At
 	)
 	err = x.read(ctx, c, func(s *exchange.State) error {

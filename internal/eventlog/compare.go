@@ -116,14 +116,14 @@ func (c *comparison) place(s snapshot, last Event) string {
 	days := slices.Clone(c.log.days)
 	days = slices.DeleteFunc(days, func(d chapter) bool { return d.first > last.Seq+1 })
 	today := &days[len(days)-1]
-	today.closed = s.days[len(s.days)-1].closed // zero, in every sound one
+	today.closed, today.size = s.days[len(s.days)-1].closed, 0 // zero, in every sound one
 	size := int64(0)
 	if p := positionOf(last.At); today.first <= last.Seq {
 		size = p.base + int64(p.offset) + int64(p.length)
 	}
 	switch {
 	case !slices.EqualFunc(s.days, days, func(a, b chapter) bool {
-		return a.day == b.day && a.first == b.first && a.closed.Equal(b.closed)
+		return a.day == b.day && a.first == b.first && a.closed.Equal(b.closed) && a.size == b.size
 	}):
 		return "its days"
 	case !s.head.ts.Equal(last.TS):

@@ -28,5 +28,6 @@
 // Cost: a command costs its share of one create, whatever the size of the log; a read costs its share of
 // one request for an absent key where others can write, and nothing elsewhere; a start reads the newest
 // snapshot and every object behind it once, or every object of the log. Reading a single event again costs one
-// ranged read (fetch.go), by the position that came with it (position.go).
+// ranged read (fetch.go), by the position that came with it (position.go); reading on from any seq costs what is
+// read and what lies between two marks (events.go, marks.go).
 package eventlog

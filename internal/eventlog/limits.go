@@ -62,6 +62,8 @@ const (
 	fetchReaders = 8
 	fetchGap     = 64 << 10
 	fetchSpan    = 4 << 20
+	// pageBytes is from when on a reader of many events (events.go) has enough at once.
+	pageBytes = 1 << 20
 	// likelyMerged is when after its end a day is rather looked for as one object: mergeAfter, and a day
 	// more until every replica has looked.
 	likelyMerged = mergeAfter + 24*time.Hour

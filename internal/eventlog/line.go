@@ -138,3 +138,9 @@ func parseObject(data []byte, exchange string) ([]Event, error) {
 	}
 	return events, nil
 }
+
+// AppendLine appends an event as it would stand in the log, without the line feed.
+func AppendLine(buf []byte, exchange string, e Event) ([]byte, error) {
+	buf, _, err := appendLine(buf, exchange, e)
+	return bytes.TrimSuffix(buf, []byte("\n")), err
+}

@@ -92,6 +92,7 @@ type Log struct {
 	mu      sync.Mutex
 	head    head
 	days    []chapter // genesis's not among them
+	marks   []mark    // in log order; who reads by seq has the slice as it was (marks.go)
 	queue   []*pending
 	closed  bool
 	failed  error               // set once; nothing is decided or proved any more
@@ -203,7 +204,7 @@ func (l *Log) apply(o object) (bool, error) {
 	placeEvents(events, next.size)
 	next.size += int64(len(o.data))
 	events = events[h.next-o.first():]
-	days := l.days
+	days, marks := l.days, markObject(l.marks, *h, o, events)
 	for i, e := range events {
 		if e.TS.Before(next.ts) {
 			return false, fmt.Errorf("%w: event %d is older than the one before it", errCorrupt, e.Seq)
@@ -217,7 +218,7 @@ func (l *Log) apply(o object) (bool, error) {
 			return false, fmt.Errorf("%w: event %d closes its day wrongly", errCorrupt, e.Seq)
 		}
 		days = slices.Clone(days) // who reads by position has the old ones
-		days[len(days)-1].closed = e.TS
+		days[len(days)-1].closed, days[len(days)-1].size = e.TS, next.size
 		days = append(days, chapter{day: d, first: e.Seq + 1})
 		next.day, next.dayFirst, next.closing, next.size = d, e.Seq+1, o.key, 0
 	}
@@ -228,7 +229,7 @@ func (l *Log) apply(o object) (bool, error) {
 		l.met = time.Now()
 	}
 	clear(l.own)
-	*h, l.days = next, days
+	*h, l.days, l.marks = next, days, marks
 	l.unsaved += int64(len(events))
 	l.machine.Apply(events)
 	return mine, nil

@@ -87,6 +87,7 @@ type chapter struct {
 	day    day
 	first  int64
 	closed time.Time // ts of its day_closed; zero for the log's day
+	size   int64     // bytes of its commits; 0 for the log's day
 }
 
 // chapterOf returns the day that holds a position that has been applied.

@@ -55,7 +55,7 @@ func (l *Log) restoreFrom(ctx context.Context, s listedSnapshot, p Projection, g
 	if err := p.Restore(image); err != nil {
 		return fmt.Errorf("%w: %w", errNoSnapshot, err)
 	}
-	l.head, l.days, l.originals = state.head, state.days, state.originals
+	l.head, l.days, l.marks, l.originals = state.head, state.days, state.marks, state.originals
 	return nil
 }
 

@@ -99,8 +99,8 @@ func (l *Log) freeze(p Projection) (snapshot, Image, int64, error) {
 	if !ok {
 		return snapshot{}, nil, 0, fmt.Errorf("%w: it has events whose effect is not known here", ErrFormat)
 	}
-	// The days are never changed in place, see apply.
-	return snapshot{version: p.Version(), head: l.head, days: l.days, originals: l.originals}, image, l.unsaved, nil
+	// The days are never changed in place, and marks are only added, see apply.
+	return snapshot{version: p.Version(), head: l.head, days: l.days, marks: l.marks, originals: l.originals}, image, l.unsaved, nil
 }
 
 // saveError passes an error of a snapshot on. Only one that says that the disk is lost ends the log.

@@ -21,7 +21,7 @@ import (
 // A snapshot is one object of three parts:
 //
 //	a line of JSON, which a person can read: header
-//	a zstd frame: the log's days, the keys of the original server's objects, the projection's image
+//	a zstd frame: the log's days, marks in them, the keys of the original server's objects, the projection's image
 //	the SHA-256 of all before it
 //
 // Nothing is decoded before the sum was found right, so a cut or damaged object is told from a sound one
@@ -29,13 +29,14 @@ import (
 // events: a fifth of the time to read and a third less to store.
 
 // snapshotFormat is the version of all of this. The image has a version of its own, the projection's.
-const snapshotFormat = 1
+const snapshotFormat = 2
 
 // snapshot is what a snapshot holds besides the image: what the log must know to go on from there.
 type snapshot struct {
 	version   string // of the projection
 	head      head
 	days      []chapter
+	marks     []mark
 	originals []string // as Log.originals
 }
 
@@ -54,6 +55,7 @@ type snapshotHeader struct {
 	DaySize    int64   `json:"day_size"` // bytes of the day so far
 	Closing    string  `json:"closing"`  // key of the commit that closed the day before, "" for none
 	Days       int     `json:"days"`
+	Marks      int     `json:"marks"`
 	Originals  int     `json:"originals"`
 }
 
@@ -64,7 +66,7 @@ func (s snapshot) header(exchange string) snapshotHeader {
 		Snapshot: snapshotFormat, Projection: s.version, Exchange: exchange,
 		Seq: s.seq(), EventID: s.head.last, TS: instant{s.head.ts}, Commit: s.head.key,
 		Day: s.head.day, DayFirst: s.head.dayFirst, DayKey: s.head.firstPlace(exchange).key, DaySize: s.head.size,
-		Closing: s.head.closing, Days: len(s.days), Originals: len(s.originals),
+		Closing: s.head.closing, Days: len(s.days), Marks: len(s.marks), Originals: len(s.originals),
 	}
 }
 
@@ -118,7 +120,12 @@ func (s snapshot) writeLists(w *bufio.Writer) error {
 		if !c.closed.IsZero() {
 			closed = c.closed.UnixMilli()
 		}
-		b = binary.AppendVarint(b, closed)
+		b = binary.AppendUvarint(binary.AppendVarint(b, closed), uint64(c.size))
+	}
+	before := mark{}
+	for _, m := range s.marks {
+		b = binary.AppendVarint(binary.AppendVarint(b, m.seq-before.seq), m.base-before.base)
+		before = m
 	}
 	for _, key := range s.originals {
 		if _, err := w.Write(b); err != nil {
@@ -219,11 +226,18 @@ func (f snapshotFile) readLists(r *bufio.Reader) (snapshot, error) {
 		if err != nil {
 			return s, err
 		}
-		c := chapter{day: day(name), first: int64(first)}
+		size, err := binary.ReadUvarint(r)
+		if err != nil {
+			return s, err
+		}
+		c := chapter{day: day(name), first: int64(first), size: int64(size)}
 		if closed != 0 {
 			c.closed = time.UnixMilli(closed).UTC()
 		}
 		s.days = append(s.days, c)
+	}
+	if err := s.readMarks(r, f.Marks); err != nil {
+		return s, err
 	}
 	for range f.Originals {
 		key, err := readText(r)
@@ -233,6 +247,23 @@ func (f snapshotFile) readLists(r *bufio.Reader) (snapshot, error) {
 		s.originals = append(s.originals, key)
 	}
 	return s, nil
+}
+
+func (s *snapshot) readMarks(r *bufio.Reader, count int) error {
+	last := mark{}
+	for range count {
+		seq, err := binary.ReadVarint(r)
+		if err != nil {
+			return err
+		}
+		base, err := binary.ReadVarint(r)
+		if err != nil {
+			return err
+		}
+		last = mark{last.seq + seq, last.base + base}
+		s.marks = append(s.marks, last)
+	}
+	return nil
 }
 
 func readText(r *bufio.Reader) (string, error) {
@@ -266,6 +297,32 @@ func (s snapshot) sound(f snapshotFile) error {
 		if !c.day.valid() || c.closed.IsZero() != (i == n-1) || i > 0 && (c.first <= s.days[i-1].first || c.day <= s.days[i-1].day) {
 			return errors.New("its days are not in order")
 		}
+		if c.size < 0 || c.closed.IsZero() != (c.size == 0) {
+			return errors.New("its days have no size")
+		}
+	}
+	return s.soundMarks()
+}
+
+// soundMarks returns an error where marks don't lie in order in their days.
+func (s snapshot) soundMarks() error {
+	var before mark
+	for _, m := range s.marks {
+		if m.seq <= before.seq || m.seq >= s.head.next {
+			return errors.New("its marks are not in order")
+		}
+		c := chapterOf(s.days, m.seq)
+		size := c.size
+		if c.closed.IsZero() {
+			size = s.head.size
+		}
+		if before.seq < c.first {
+			before.base = 0
+		}
+		if m.seq == c.first || m.base <= before.base || m.base >= size {
+			return errors.New("its marks don't lie in their days")
+		}
+		before = m
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ var badSnapshots = []struct {
 	{"no line", func([]byte) []byte { s := sha256.Sum256(nil); return s[:] }, "its first line is too long"},
 	{"a huge line", resealed(func(d []byte) []byte { return append(bytes.Repeat([]byte(" "), maxSnapshotHeader), d...) }), "its first line is too long"},
 	{"no JSON", resealed(func(d []byte) []byte { return append([]byte("x"), d...) }), "invalid character"},
-	{"of the future", replaced(`"snapshot":1`, `"snapshot":2`), "its format is 2"},
+	{"of the future", replaced(`"snapshot":2`, `"snapshot":3`), "its format is 3"},
 	{"of another version", replaced(`"desk 1"`, `"desk 2"`), "its projection is of version"},
 	{"of another exchange", replaced(`"exchange":"home"`, `"exchange":"away"`), `it is of exchange \"away\"`},
 	{"under another name", replaced(`"seq":3`, `"seq":2`), "its name says"},
@@ -131,7 +131,8 @@ func FuzzSnapshot(f *testing.F) {
 	s := snapshot{
 		version:   "desk 1",
 		head:      head{next: 4, day: "2026/02/02", dayFirst: 4, ts: time.UnixMilli(1e12), key: positionKey("home", "2026/02/01", 2), last: "id", closing: positionKey("home", "2026/02/01", 2)},
-		days:      []chapter{{day: "2026/02/01", first: 1, closed: time.UnixMilli(1e12)}, {day: "2026/02/02", first: 4}},
+		days:      []chapter{{day: "2026/02/01", first: 1, closed: time.UnixMilli(1e12), size: 900}, {day: "2026/02/02", first: 4}},
+		marks:     []mark{{2, 300}},
 		originals: []string{"events/exchange=home/a.jsonl", ""},
 	}
 	data, err := s.encode(f.Context(), "home", deskImage{{ID: "id", Seq: 3}})

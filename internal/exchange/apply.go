@@ -10,9 +10,14 @@ import (
 // (Seq 0). Apply never fails on odd payloads: it takes what can be taken.
 func (s *State) Apply(e Event) {
 	e.TS = fromMillis(e.TS.UnixMilli())
+	if s.base == nil {
+		s.table.answers.forget(e.TS)
+	}
 	switch e.Type {
 	case ExecutorRegistered:
 		s.applyRegistered(e)
+		s.see(e.Actor, e.TS)
+		return
 	case ExecutorUpdated:
 		s.applyUpdated(e)
 	case ExecutorRemoved:
@@ -23,8 +28,13 @@ func (s *State) Apply(e Event) {
 		s.applyStatus(e)
 	case MessageAdded:
 		s.applyMessage(e)
+	case ThreadImported:
+		s.applyImported(e)
 	case ExchangeOpened:
 		s.applyOpened(e)
+		return
+	case NoteAnswered:
+		s.applyAnswered(e)
 		return
 	case DayClosed:
 		return
@@ -34,9 +44,8 @@ func (s *State) Apply(e Event) {
 		}
 		return
 	}
-	if e.Actor != "" {
-		s.see(e.Actor, e.TS)
-	}
+	s.see(e.Actor, e.TS)
+	s.active(e.Actor)
 }
 
 // change returns the event's thread, to be changed and put back, marked as updated by e; ok is false

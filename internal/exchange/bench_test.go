@@ -93,6 +93,45 @@ func BenchmarkBytesPerThread(b *testing.B) {
 	}
 }
 
+// BenchmarkKeys is what a keyed command leaves in memory for a day, and what is taken for it and without it: decided
+// on a fork and applied.
+func BenchmarkKeys(b *testing.B) {
+	b.Run("memory", func(b *testing.B) {
+		for range b.N {
+			s, now := exchange.New(), time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+			before := live()
+			for i := range million {
+				payload := exchange.NewOnce(strconv.Itoa(i), "", "", nil).Payload(200, "", "", exchange.Result{Status: "claimed"})
+				s.Apply(exchange.Event{Seq: int64(i + 1), TS: now, Type: exchange.NoteAnswered, Actor: executor(i), Payload: json.RawMessage(payload)})
+			}
+			b.ReportMetric(float64(live()-before)/million, "B/key")
+			runtime.KeepAlive(s)
+		}
+	})
+	for name, keyed := range map[string]bool{"create": false, "createWithKey": true} {
+		b.Run(name, func(b *testing.B) {
+			c := newCrowd(10_000, 1)
+			b.ReportAllocs()
+			for i := range b.N {
+				cmd := &exchange.Create{
+					Caller: exchange.Caller{Executor: executor(i), KeyHash: fmt.Sprintf("%044d", i%50)}, Intent: "Look at the door",
+					Request: json.RawMessage(`{"intent":"Look at the door"}`), Suffixes: []string{fmt.Sprintf("N%d", i)},
+				}
+				if keyed {
+					cmd.Once = exchange.NewOnce(strconv.Itoa(i), "POST", "/requests", cmd.Request)
+				}
+				drafts, refusal := cmd.Decide(c.state.Fork(), c.ts)
+				if refusal != nil {
+					b.Fatal(refusal)
+				}
+				for _, d := range drafts {
+					c.apply(d.Type, d.Thread, d.Actor, string(d.Payload))
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkMillion(b *testing.B) {
 	c := newCrowd(million, 1)
 	for _, one := range []struct {

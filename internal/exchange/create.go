@@ -25,14 +25,16 @@ func Priorities() []string {
 // Create posts a request: a thread with its first message.
 type Create struct {
 	Caller
+	Once
 	Intent       string
 	Context      json.RawMessage // as accepted; nil where not given
 	Priority     string          // "" is normal
 	ResponseHint json.RawMessage // as accepted; nil where not given
 	Request      json.RawMessage // the request block: the body's fields as sent, without server-set ones
 	Suffixes     []string        // candidates for the last part of the ref, short ones first; the first free one is used
+	Attachments  []Attachment    // what was taken out of Request, which is in block 0, or is named by it
 
-	Result struct{ Ref, Status string }
+	Result Result
 }
 
 type created struct {
@@ -44,16 +46,21 @@ type created struct {
 }
 
 type message struct {
-	Mess []json.RawMessage `json:"mess"`
+	Mess        []json.RawMessage `json:"mess"`
+	Attachments []Attachment      `json:"attachments,omitempty"`
 }
 
-// Decide implements Command. Its two events are one commit: a thread is never without its request.
+// Decide implements Command. Its events are one commit: a thread is never without its request.
 // As in existing data, a context or response hint that was not given is an empty list.
 func (c *Create) Decide(s *State, now time.Time) ([]Draft, *Error) {
-	c.Result.Ref, c.Result.Status = "", ""
+	c.Result = Result{}
 	if refusal := s.admit(c.Caller); refusal != nil {
 		return nil, refusal
 	}
+	return s.once(c.Once, c.Executor, now, &c.Result, statusCreated, func() ([]Draft, *Error) { return c.decide(s, now) })
+}
+
+func (c *Create) decide(s *State, now time.Time) ([]Draft, *Error) {
 	p, refusal := c.payload()
 	if refusal != nil {
 		return nil, refusal
@@ -75,11 +82,11 @@ func (c *Create) Decide(s *State, now time.Time) ([]Draft, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	first, refusal := draft(MessageAdded, ref, c.Executor, message{[]json.RawMessage{block}})
+	first, refusal := draft(MessageAdded, ref, c.Executor, message{[]json.RawMessage{block}, c.Attachments})
 	if refusal != nil {
 		return nil, refusal
 	}
-	c.Result.Ref, c.Result.Status = ref, StatusPending
+	c.Result = Result{ref, StatusPending}
 	return []Draft{thread, first}, nil
 }
 

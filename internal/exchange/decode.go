@@ -22,6 +22,11 @@ func Decode(r io.Reader) (*State, error) {
 	d.executors(&s.register)
 	d.threads(s.table)
 	d.terms(s.table)
+	d.imports(s.table)
+	d.history(s.table)
+	d.attachments(s.table)
+	d.answers(s)
+	d.idle(&s.register)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")

@@ -19,6 +19,9 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentLists(a, b) },
 		func() string { return differentDue(a, b) },
 		func() string { return differentActors(a, b) },
+		func() string { return differentAnswers(a, b) },
+		func() string { return differentIdle(a, b) },
+		func() string { return differentAttachments(a, b) },
 	} {
 		if d := differ(); d != "" {
 			return d
@@ -106,6 +109,9 @@ func differentThreads(a, b *State, same func(a, b At) bool) string {
 				return fmt.Sprintf("thread %s: not found by its ref in one of them", x.Ref)
 			}
 		}
+		if d := differentPast(a, b, x.Ref, same); d != "" {
+			return d
+		}
 		at, bt := a.Messages(x.Ref), b.Messages(x.Ref)
 		for i := range at {
 			if !same(at[i], bt[i]) {
@@ -117,6 +123,24 @@ func differentThreads(a, b *State, same func(a, b At) bool) string {
 		return differentThread(Thread{}, y)
 	}
 	return ""
+}
+
+// differentPast compares where a thread came from and what has happened to it.
+func differentPast(a, b *State, ref string, same func(a, b At) bool) string {
+	of := "thread " + ref
+	at, imported := a.Imported(ref)
+	bt, alsoImported := b.Imported(ref)
+	if d := differs(of, "imported", imported, alsoImported); d != "" {
+		return d
+	}
+	if imported && !same(at, bt) {
+		return fmt.Sprintf("%s: its import is at %x and %x", of, at, bt)
+	}
+	x, y := a.History(ref), b.History(ref)
+	if slices.Equal(x, y) {
+		return ""
+	}
+	return fmt.Sprintf("%s: history %v and %v", of, x, y)
 }
 
 func (s *State) list(status string) iter.Seq[Thread] {

@@ -30,11 +30,13 @@ func aLife() []exchange.Event {
 		{Type: exchange.ThreadCreated, Thread: second, Actor: "agent", Payload: json.RawMessage(`{"intent":"see"}`)},
 		{Type: "note_x", TS: aDay.Add(time.Minute)},
 		{Type: exchange.ThreadCreated, Thread: third, Actor: "agent"},
-		{Type: exchange.MessageAdded, Thread: third, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":` + someTerms + `}]}`)},
+		{Type: exchange.MessageAdded, Thread: third, Actor: "agent", Payload: json.RawMessage(`{"mess":[{"request":` + someTerms + `}],"attachments":[{"key":"attachments/a"}]}`)},
 		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"held","executor_id":"phone"}`)},
 		{Type: exchange.StatusChanged, Thread: third, Actor: "phone", Payload: json.RawMessage(`{"new_status":"needs_confirmation","executor_id":"phone","confirmed":true,"if_denied":"cancelled"}`)},
 		{Type: exchange.ThreadCreated, Thread: fourth, Actor: "agent"},
 		{Type: exchange.StatusChanged, Thread: fourth, Actor: "phone", Payload: json.RawMessage(`{"new_status":"pending","executor_id":null,"delegated_to":"tablet"}`)},
+		{Type: exchange.NoteAnswered, Actor: "agent", Payload: json.RawMessage(`{"key":"AAAAAAAAAAAAAAAAAAAAAA==","request":"AQAAAAAAAAAAAAAAAAAAAA==","status":200,"ref":"` + aRef + `","thread_status":"held"}`)},
+		{Type: exchange.NoteAnswered, Actor: "phone", Payload: json.RawMessage(`{"key":"AgAAAAAAAAAAAAAAAAAAAA==","request":"AQAAAAAAAAAAAAAAAAAAAA==","status":409,"code":"thread_closed","error":"no"}`)},
 	}
 }
 
@@ -105,7 +107,25 @@ var differences = map[string]change{
 	"thread " + third + ": status before":            payload(10, `held`, `waiting`),
 	"thread " + third + ": a no cancels":             payload(11, `"cancelled"`, `"held"`),
 	"thread " + fourth + ": reserved for":            payload(13, `tablet`, `phone`),
-	"thread " + aRef + ": message 1 is at 00":        func(all []exchange.Event) []exchange.Event { all[5].At[0] = 1; return all },
+	"the next answer is to \"agent\"":                func(all []exchange.Event) []exchange.Event { all[14].Type = "note_x"; return all },
+	"the next answer is to \"phone\" and \"\"":       func(all []exchange.Event) []exchange.Event { all[15].Type = "note_x"; return all },
+	"the next answer is to \"\" and": func(all []exchange.Event) []exchange.Event {
+		return append(all, exchange.Event{Type: exchange.NoteAnswered, Actor: "agent", Payload: []byte(strings.Replace(string(all[15].Payload), "Ag", "Aw", 1))})
+	},
+	"answer to agent: key":             payload(14, `"key":"AA`, `"key":"AQ`),
+	"answer to agent: request":         payload(14, `"request":"AQ`, `"request":"AA`),
+	"answer to phone: time":            func(all []exchange.Event) []exchange.Event { all[15].TS = aDay.Add(time.Minute); return all },
+	"answer to phone: HTTP status":     payload(15, `409`, `403`),
+	"answer to phone: code":            payload(15, `thread_closed`, `forbidden`),
+	"answer to phone: sentence":        payload(15, `"no"`, `"yes"`),
+	"answer to agent: ref":             payload(14, aRef, second),
+	"answer to agent: thread's status": payload(14, `"held"`, `"claimed"`),
+	"executor copy: has done nothing yet": func(all []exchange.Event) []exchange.Event {
+		return append(all, exchange.Event{Type: exchange.NoteAnswered, Actor: "copy"})
+	},
+	"attachment 1: hash of the key":           payload(9, "/a", "/b"),
+	"attachments 1 and 0":                     payload(9, `"attachments"`, `"others"`),
+	"thread " + aRef + ": message 1 is at 00": func(all []exchange.Event) []exchange.Event { all[5].At[0] = 1; return all },
 }
 
 // What differs is named, whatever it is.

@@ -25,10 +25,15 @@
 //     was decided on, but for the request in the first message of a thread, from which its terms are taken.
 //   - Only an event changes a thread. A query never takes a thread for expired because of the time; what is
 //     decided about one that is due commits its expiry first (situation).
+//   - An import is one event for each thread, whatever happened to it elsewhere. Its messages share that
+//     event's place, so it costs one record of a message. It was updated when it came in: the times in its
+//     file, which may be any, never put a list out of order.
 //   - Refs are never reused: a thread, once there, is never removed. Ids of executors neither: of one who
 //     was removed the state keeps the id, for good.
 //   - Apply takes whatever it is given. The original server (Seq 0) was not strict, so odd
 //     values are shown as far as they can be, and never end a start.
+//   - A keyed command is answered from what is folded of the log, and its own answer is one of its events. So what
+//     the log has lost was never answered, and what it has is never done twice.
 //   - A type of event that this version does not know may change who holds a thread. From then on
 //     the state is read-only here, and every command is refused (CodeReadOnly), unless the type starts
 //     with note_, which promises that it changes no thread.
@@ -41,12 +46,15 @@
 // fields and its text and little else, and the garbage collector, which looks at pointers, sees none
 // per thread:
 //
-//   - table.go: a thread is a slot of 80 bytes, a message a record of 28, both named by a number. pages.go
+//   - table.go: a thread is a slot of 80 bytes, a message a record of 28 (said.go), a change of the status one
+//     of 24 (history.go), all named by a number. pages.go
 //     holds them in pages that never move, with one pointer for each page.
 //   - text.go: refs and intents stand one after the other in chunks. What is read is a part of a chunk, and
 //     no copy.
 //   - names.go: the words that threads have in common are numbers. There are as many as events have used.
 //   - order.go: the lists are links between slots. index.go: a slot is found by the hash of its ref.
+//   - answers.go: the answers to keyed commands, a queue in chunks that are let go of after a day.
+//   - attachments.go: of each key that an event names for something beside the log, a hash.
 //   - sparse.go: the terms of the few threads that have some, by the thread's number. due.go: which pending
 //     threads expire, as a heap.
 //   - fork.go: what a fork changed lies beside its base as it is shown, in plain maps.
@@ -61,11 +69,12 @@
 //
 // # Files
 //
-// One command per file: register.go, create.go, update.go, expire.go, profile.go, key.go, remove.go; each
+// One command per file: register.go, create.go, update.go, import.go, expire.go, profile.go, key.go, remove.go; each
 // holds the payloads it writes and how they are folded. status.go and steps.go are the state machine, terms.go
-// what a request asks for and who is eligible, blocks.go what is read out of a message, ref.go and id.go the
-// names, state.go the queries, thread.go, message.go and executor.go what
-// they return, apply.go the fold, freeze.go, encode.go and decode.go the snapshot, difference.go what
+// what a request asks for and who is eligible, attachments.go what events keep beside the log, blocks.go what
+// is read out of a message, ref.go and id.go the names, once.go and answers.go keyed commands, state.go the
+// queries, thread.go, message.go and executor.go what they return, apply.go the fold, freeze.go, encode.go,
+// decode.go and answersencode.go the snapshot, difference.go what
 // tells two states apart, json.go the reading of payloads. docs/protocol.md tells the same rules to
 // users.
 package exchange

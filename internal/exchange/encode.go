@@ -3,11 +3,12 @@ package exchange
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 )
 
 // Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
 // version only, so it is to be raised with every change of either.
-const Version = "2"
+const Version = "3"
 
 // The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
 // ones; a text is its length and its bytes.
@@ -22,11 +23,16 @@ const Version = "2"
 //	number    of threads; for each, from the oldest updated to the newest:
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
 //	          less that of the update, seq less that of the thread before, names of status, who set it,
-//	          requestor, executor and priority, number of messages and, from the oldest, where each is
+//	          requestor, executor and priority, number of places of messages and, from the oldest, each
 //	number    of threads with terms; for each, in the same order:
 //	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
 //	          and texts of what it requires, number and texts of what it depends on, text whom it is reserved
 //	          for, text the status before and, where the flags say so, when it is needed by and not before
+//	imports   which of the threads were imported (said.go); the place of one counts as one message above
+//	history   of each thread (history.go)
+//	number    of attachments that events have named; for each, in the order of the log:
+//	          the hash of its key, in 8 bytes
+//	          as answersencode.go says: answers, and who has done nothing yet
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -37,6 +43,8 @@ type encoder struct {
 	w   io.Writer
 	b   []byte
 	err error // the first of w
+
+	places []At // of the thread that is being written
 }
 
 func (e *encoder) number(n uint64) { e.b = binary.AppendUvarint(e.b, n) }
@@ -71,6 +79,10 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.names(&f.table.names)
 	e.executors(&f.register)
 	e.threads(f.table)
+	e.history(f.table)
+	e.attachments(f.table)
+	e.answers(f.table)
+	e.idle(&f.register)
 	e.flush(0)
 	return e.err
 }
@@ -112,6 +124,7 @@ func (e *encoder) threads(t *table) {
 		updated, seq int64 // of the thread before
 		count        uint64
 		withTerms    []numbered
+		withImport   []importedThread
 	)
 	for number := t.recent.oldest; number != 0 && e.err == nil; {
 		s := t.slots.at(number)
@@ -126,12 +139,14 @@ func (e *encoder) threads(t *table) {
 		for _, name := range [...]uint32{s.status, s.statusBy, s.requestor, s.executor, s.priority} {
 			e.number(uint64(name))
 		}
-		e.number(uint64(s.messages))
-		e.messages(t, s)
+		if messages, isImport := e.messages(t, s); isImport {
+			withImport = append(withImport, importedThread{count, messages})
+		}
 		e.flush(flushAt)
 		updated, seq, number = s.updated, s.seq, s.links[ofAll].newer
 	}
 	e.terms(withTerms)
+	e.imports(withImport)
 }
 
 // numbered is the terms of a thread with its place in the encoding.
@@ -187,16 +202,13 @@ func (e *encoder) texts(all []string) {
 	}
 }
 
-// messages writes them from the oldest: they are linked from the last one, so they are put in from the
-// end of the room they take.
-func (e *encoder) messages(t *table, s *slot) {
-	size := int(s.messages) * len(At{})
-	start := len(e.b)
-	e.b = append(e.b, make([]byte, size)...)
-	m := s.message
-	for end := start + size; end > start; end -= len(At{}) {
-		one := t.messages.at(m)
-		copy(e.b[end-len(At{}):end], one.at[:])
-		m = one.before
+// messages writes where they are, from the oldest, and returns how many came in one event where the thread
+// was imported. They are linked from the last one.
+func (e *encoder) messages(t *table, s *slot) (inOne uint32, isImport bool) {
+	e.places, inOne, isImport = t.records(e.places[:0], s)
+	e.number(uint64(len(e.places)))
+	for _, at := range slices.Backward(e.places) {
+		e.b = append(e.b, at[:]...)
 	}
+	return inOne, isImport
 }

@@ -16,8 +16,10 @@ const (
 	ThreadCreated      = "thread_created"
 	StatusChanged      = "status_changed"
 	MessageAdded       = "message_added"
+	ThreadImported     = "thread_imported"
 	ExchangeOpened     = "exchange_opened"
 	DayClosed          = "day_closed"
+	// NoteAnswered is in once.go.
 
 	NotePrefix = "note_"
 )

@@ -25,6 +25,7 @@ type register struct {
 	executors map[string]*Executor
 	ids       []string         // of all that ever were, in the order of registration
 	keys      map[string]owner // by the hash of the key
+	idle      map[string]bool  // who has caused no event since being registered; in a fork false for who has now
 	shared    bool             // a frozen copy has the same maps
 }
 
@@ -38,10 +39,10 @@ type owner struct {
 // first change after a freeze.
 func (r *register) own() {
 	if r.shared {
-		r.executors, r.keys, r.shared = maps.Clone(r.executors), maps.Clone(r.keys), false
+		r.executors, r.keys, r.idle, r.shared = maps.Clone(r.executors), maps.Clone(r.keys), maps.Clone(r.idle), false
 	}
 	if r.executors == nil {
-		r.executors, r.keys = map[string]*Executor{}, map[string]owner{}
+		r.executors, r.keys, r.idle = map[string]*Executor{}, map[string]owner{}, map[string]bool{}
 	}
 }
 
@@ -139,5 +140,29 @@ func (s *State) giveUp(e *Executor) {
 		delete(s.register.keys, e.KeyHash)
 	} else {
 		s.register.keys[e.KeyHash] = owner{nobody: true}
+	}
+}
+
+// Idle reports whether an executor has caused no event since it was registered, which only this server's
+// registrations tell.
+func (s *State) Idle(id string) bool {
+	for ; s != nil; s = s.base {
+		if idle, known := s.register.idle[id]; known {
+			return idle
+		}
+	}
+	return false
+}
+
+// active notes that an executor has caused an event.
+func (s *State) active(id string) {
+	if !s.Idle(id) {
+		return
+	}
+	s.register.own()
+	if s.base == nil {
+		delete(s.register.idle, id)
+	} else {
+		s.register.idle[id] = false
 	}
 }

@@ -12,11 +12,12 @@ func (s *State) Fork() *State {
 // threads as they are shown. Its maps are made when they are first needed, because most forks change
 // little.
 type overlay struct {
-	places map[string]int // by ref: where in list it is
-	list   []Thread       // in the order of changes; one that was changed again has no Ref here any more
-	said   map[string][]At
-	terms  map[string]*Terms // nil where they were removed; the thread is in list
-	seen   map[string]time.Time
+	places  map[string]int // by ref: where in list it is
+	list    []Thread       // in the order of changes; one that was changed again has no Ref here any more
+	said    map[string][]At
+	terms   map[string]*Terms // nil where they were removed; the thread is in list
+	seen    map[string]time.Time
+	answers map[forkedKey]answer
 }
 
 func (o *overlay) thread(ref string) (Thread, bool) {

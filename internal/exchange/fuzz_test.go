@@ -34,7 +34,7 @@ func FuzzRef(f *testing.F) {
 
 var eventTypes = []string{
 	exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.ExecutorRemoved, exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded,
-	exchange.ExchangeOpened, exchange.DayClosed, "note_x", "unheard_of",
+	exchange.ThreadImported, exchange.ExchangeOpened, exchange.DayClosed, "note_x", "unheard_of", exchange.NoteAnswered,
 }
 
 // No payload, of any type of event, old or new, makes Apply panic or leaves a state that can't be
@@ -45,7 +45,10 @@ func FuzzApply(f *testing.F) {
 			`{"new_status":"claimed","executor_id":"phone"}`, `{"new_status":7,"executor_id":{}}`, `{"mess":{"a":1}}`, `{"mess":"x"}`, `{"intent":[],"priority":0}`,
 			`{"new_status":"needs_confirmation","executor_id":"phone","confirmed":true,"if_denied":"cancelled"}`, `{"new_status":"pending","delegated_to":["phone"],"confirmed":"yes","if_denied":7}`,
 			`{"mess":[{"request":{"requires":["a",{"b":1},7],"needed_by":"2026-02-01T00:00:00Z","confirm_before":true,"constraints":{"timing":{"not_before":5},"depends_on":["2026-02-01-AAAA"]}}}]}`,
+			`{"documents":[{"requestor":"phone","executor":"phone","status":"needs-input","intent":7,"priority":0,"created":"2026-01-01T00:00:00+01:00","expires":"2026-01-02T00:00:00Z"},{"from":7,"received":0,"MESS":{"request":{"requires":["a"]}}},[],{"MESS":null}]}`, `{"documents":{"a":1}}`, `{"documents":[]}`, `{"documents":[{"status":"delegated"},{"MESS":[{"status":{"code":"delegated","delegated_to":7}}]}]}`,
 			`{"executors":{"phone":{"capabilities":[[1]],"api_key_hash":"k"},"x":null}}`, `[]`, `null`, `{`, "\xff", `{"mess": [` + "\xff" + `]}`, `{"display_name":"\ud800"}`,
+			`{"key":"AAAAAAAAAAAAAAAAAAAAAA==","request":"AAAAAAAAAAAAAAAAAAAAAA==","status":409,"code":"x","error":{},"thread_status":7}`,
+			`{"key":"AAAAAAAAAAAAAAAAAAAAAA==","request":"AAAAAAAAAAAAAAAAAAAAAA==","status":200,"ref":"2026-02-01-XY1Z","thread_status":"claimed"}`,
 		} {
 			f.Add(byte(i), i%2 == 0, "2026-02-01-XY1Z", "phone", []byte(payload))
 		}

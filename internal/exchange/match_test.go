@@ -30,6 +30,16 @@ type match struct {
 	timed       []*entry        // that expire, if they are pending then
 	last        []func() string // the last commands, for who looks for a difference
 	met         map[string]int
+	done        []keyedPatch // with a key, the last ones
+	refusal     *exchange.Error
+	notes       int // of the last command
+	events      int
+}
+
+// keyedPatch is one that may be sent again.
+type keyedPatch struct {
+	asked
+	key string
 }
 
 func (m *match) pick(from ...string) string { return from[m.Intn(len(from))] }
@@ -41,7 +51,7 @@ var people = []string{"agent", "phone", "tablet", "robot"}
 func TestRulesAreTheProtocol(t *testing.T) {
 	m := &match{
 		T: t, Rand: rand.New(rand.NewSource(*commandsSeed)), state: exchange.New(), met: map[string]int{},
-		reference: reference{now: time.Date(2026, 2, 1, 22, 0, 0, 0, time.UTC), threads: map[string]*entry{}, able: map[string][]string{}},
+		reference: reference{now: time.Date(2026, 2, 1, 22, 0, 0, 0, time.UTC), threads: map[string]*entry{}, able: map[string][]string{}, keyed: map[string]*keyedAnswer{}},
 	}
 	m.fork = m.state.Fork()
 	for _, id := range people {
@@ -51,6 +61,9 @@ func TestRulesAreTheProtocol(t *testing.T) {
 	for n := range *commands {
 		if m.Intn(3) == 0 {
 			m.now = m.now.Add(time.Duration(m.Intn(3000)) * time.Millisecond)
+		}
+		if m.Intn(1000) == 0 {
+			m.now = m.now.Add(time.Duration(m.Intn(26)) * time.Hour) // keys live for 24
 		}
 		m.command(n)
 		m.checkDue()
@@ -62,7 +75,7 @@ func TestRulesAreTheProtocol(t *testing.T) {
 			m.checkAll()
 		}
 	}
-	for _, answer := range strings.Fields("ok created expired thread_closed already_claimed forbidden reserved missing_capability too_early dependency_open unconfirmed invalid thread_not_found") {
+	for _, answer := range strings.Fields("ok created expired thread_closed already_claimed forbidden reserved missing_capability too_early dependency_open unconfirmed invalid thread_not_found again idempotency_key_reused") {
 		if m.met[answer] < *commands/400 {
 			t.Errorf("%s was met %d times: that says little", answer, m.met[answer])
 		}
@@ -88,7 +101,11 @@ func (m *match) decide(c exchange.Command) (moves int, code string) {
 	now := m.now
 	m.last = append(m.last[max(0, len(m.last)-30):], func() string { return now.Format("15:04:05.000 ") + describe(c) })
 	drafts, refusal := c.Decide(m.fork, m.now)
+	m.refusal, m.notes, m.events = refusal, 0, len(drafts)
 	for _, d := range drafts {
+		if d.Type == exchange.NoteAnswered {
+			m.notes++
+		}
 		m.seq++
 		e := exchange.Event{Seq: m.seq, TS: m.now, Thread: d.Thread, Type: d.Type, Actor: d.Actor, Payload: d.Payload}
 		m.fork.Apply(e)
@@ -207,19 +224,54 @@ func (m *match) expireDue() {
 
 func (m *match) patch() {
 	a := m.random()
+	k := m.key(a)
 	c := &exchange.Update{Caller: m.caller(a.who), Ref: a.ref, Status: a.body, Mess: a.mess()}
-	m.reference.patch(a)
+	if k != "" {
+		c.Once = exchange.NewOnce(k, "PATCH", a.ref, []byte(a.request()))
+	}
+	before, again := m.reference.once(a, k)
 	moves, code := m.decide(c)
-	if code != a.wantsCode || moves != a.wantsMoves || code == "" && c.Result.Status != a.wantsStatus {
+	if code != a.wantsCode || moves != a.wantsMoves || code == "" && (c.Result.Status != a.wantsStatus || c.Result.Ref != a.ref) {
 		m.fail("%+v\nanswers %q %s with %d moves", a, code, c.Result.Status, moves)
 	}
-	if code == "" {
+	switch {
+	case again && m.events > 0, !again && (k != "") != (m.notes == 1):
+		m.fail("%+v with the key %q: %d events, %d notes", a, k, m.events, m.notes)
+	case again && code != "idempotency_key_reused" && (before.refusal != nil) != (code != ""), again && code != "idempotency_key_reused" && code != "" && *before.refusal != *m.refusal:
+		m.fail("%+v is refused with %v, was with %v", a, m.refusal, before.refusal)
+	case k != "" && !again:
+		before.refusal = m.refusal
+		m.done = append(m.done[max(0, len(m.done)-200):], keyedPatch{*a, k})
+	}
+	switch {
+	case again && code != "idempotency_key_reused":
+		code = "again"
+	case code == "":
 		code = "ok"
 	}
 	m.met[code]++
 	if e := m.threads[a.ref]; e != nil {
 		m.checkThread(e)
 	}
+}
+
+// key gives a PATCH a key, or makes it one that was sent before with its key, or another with that key.
+func (m *match) key(a *asked) string {
+	n := m.Intn(20)
+	if n > 11 || len(m.done) == 0 && n < 2 {
+		return ""
+	}
+	if n >= 2 {
+		return fmt.Sprint("key ", m.Int63())
+	}
+	before := m.done[m.Intn(len(m.done))]
+	if n == 0 || m.Intn(2) == 0 {
+		*a = before.asked
+	} else {
+		a.who = before.who
+	}
+	a.wantsCode, a.wantsStatus, a.wantsMoves = "", "", 0
+	return before.key
 }
 
 // random is a PATCH, more often than not by someone whom the thread concerns.

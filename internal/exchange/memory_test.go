@@ -10,7 +10,7 @@ import (
 // A cold thread with one message takes little memory. What the process needs for it is up to twice
 // that, since the garbage collector lets the heap grow by as much as is live.
 func TestColdThreadsTakeLittleMemory(t *testing.T) {
-	const threads, most = 15_000, 200
+	const threads, most = 15_000, 240
 	before := live()
 	c := newCrowd(threads, 1)
 	if each := (live() - before) / threads; each > most {
@@ -23,7 +23,7 @@ func TestColdThreadsTakeLittleMemory(t *testing.T) {
 
 // What a request asks for takes memory while its thread is open, and none worth the name afterwards.
 func TestTermsTakeMemoryWhileOpen(t *testing.T) {
-	const threads, mostOpen, mostEnded = 15_000, 500, 220
+	const threads, mostOpen, mostEnded = 15_000, 500, 260
 	before := live()
 	c := newCrowd(0, 1)
 	for i := range threads {

@@ -20,6 +20,8 @@ type model struct {
 	threads   map[string]exchange.Thread
 	changed   map[string]int // when it was last changed
 	messages  map[string][]exchange.At
+	imports   map[string]exchange.At
+	history   map[string][]exchange.Change
 	terms     map[string]exchange.Terms
 	executors []exchange.Executor
 	taken     []string
@@ -27,11 +29,14 @@ type model struct {
 	keys      map[string]string
 	seen      map[string]time.Time
 	readOnly  string
+	answers   map[string]fact // by actor and key
+	idle      map[string]bool
+	now       time.Time
 	events    int
 }
 
 func newModel() *model {
-	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
+	return &model{threads: map[string]exchange.Thread{}, changed: map[string]int{}, messages: map[string][]exchange.At{}, imports: map[string]exchange.At{}, history: map[string][]exchange.Change{}, terms: map[string]exchange.Terms{}, gone: map[string]bool{}, answers: map[string]fact{}, idle: map[string]bool{}, keys: map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // fact is an event before its payload is written.
@@ -42,7 +47,11 @@ type fact struct {
 	confirmed                   bool
 	delegatedTo, ifDenied       string
 	terms                       exchange.Terms // of the request in message_added
+	said                        int            // messages of thread_imported, which has the terms, the intent and so on of the others too
+	created                     time.Time      // of thread_imported
 	name, key                   string         // of an executor
+	once, request               int            // of note_answered
+	code                        exchange.Code
 }
 
 func (f *fact) encode() {
@@ -50,29 +59,99 @@ func (f *fact) encode() {
 	switch f.Type {
 	case exchange.ThreadCreated:
 		all = map[string]any{"intent": f.intent, "priority": f.priority, "requestor_id": f.requestor}
+	case exchange.ThreadImported:
+		docs := []any{map[string]any{"intent": f.intent, "priority": f.priority, "requestor": f.requestor, "executor": f.executor, "status": f.status, "created": f.created}}
+		for range f.said {
+			docs = append(docs, map[string]any{"from": f.Actor, "received": f.created, "MESS": []any{map[string]any{"request": requestWith(f.terms)}}})
+		}
+		all = map[string]any{"documents": docs}
 	case exchange.StatusChanged:
 		all = map[string]any{"new_status": f.status, "executor_id": f.executor, "confirmed": f.confirmed, "delegated_to": f.delegatedTo, "if_denied": f.ifDenied}
 	case exchange.MessageAdded:
-		timing := map[string]any{"expires": f.terms.NeededBy, "not_before": f.terms.NotBefore}
-		all = map[string]any{"mess": []any{map[string]any{"request": map[string]any{
-			"requires": f.terms.Requires, "confirm_before": f.terms.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": f.terms.DependsOn},
-		}}}}
+		all = map[string]any{"mess": []any{map[string]any{"request": requestWith(f.terms)}}}
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		all = map[string]any{"display_name": f.name, "capabilities": []string{f.name, ""}, "api_key_hash": f.key}
 	}
 	f.Payload, _ = json.Marshal(all) // texts only
+	if f.Type == exchange.NoteAnswered {
+		f.Payload = json.RawMessage(onceOf(f.once, f.request).Payload(f.answer()))
+	}
 }
+
+func requestWith(t exchange.Terms) map[string]any {
+	timing := map[string]any{"expires": t.NeededBy, "not_before": t.NotBefore}
+	return map[string]any{
+		"requires": t.Requires, "confirm_before": t.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": t.DependsOn},
+	}
+}
+
+func onceOf(key, request int) exchange.Once {
+	return exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
+}
+
+// answer is what a note_answered says.
+func (f *fact) answer() (status int, code exchange.Code, sentence string, r exchange.Result) {
+	if f.code != "" {
+		return 409, f.code, f.intent, r
+	}
+	return 200, "", "", exchange.Result{Ref: f.Thread, Status: f.status}
+}
+
+// note keeps the first answer to a key for a day.
+func (m *model) note(f fact) {
+	delete(m.idle, f.Actor)
+	name := fmt.Sprint(f.Actor, " ", f.once)
+	before, known := m.answers[name]
+	if known && f.TS.Sub(before.TS) < exchange.KeyLife || f.Actor == "" {
+		return
+	}
+	if _, there := m.threads[f.Thread]; there || f.Thread == "" || f.code != "" {
+		m.answers[name] = f
+	}
+}
+
+// checkActors asks of everyone for what they did last, for every key, and for one that was never used.
+func (m *model) checkActors(t *testing.T, s *exchange.State) {
+	t.Helper()
+	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
+		if got := s.LastEvent(actor); got != m.seen[actor] {
+			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
+		}
+		if s.Idle(actor) != m.idle[actor] {
+			t.Fatalf("%q is idle: %v", actor, s.Idle(actor))
+		}
+		for key := range keys + 1 {
+			want := ""
+			if f, ok := m.answers[fmt.Sprint(actor, " ", key)]; ok && m.now.Sub(f.TS) < exchange.KeyLife {
+				status, code, sentence, result := f.answer()
+				want = fmt.Sprint(status, code, sentence, result, f.request == 0)
+			}
+			if got := exchange.AnswerTo(s, actor, onceOf(key, 0), m.now); got != want {
+				t.Fatalf("%s was answered to key %d of %q, not %s", got, key, actor, want)
+			}
+		}
+	}
+}
+
+// keys is of how many the facts are.
+const keys = 12
 
 func (m *model) apply(f fact) {
 	m.events++
 	ts := f.TS.UTC().Truncate(time.Millisecond)
+	m.now = ts
 	switch f.Type {
+	case exchange.NoteAnswered:
+		m.note(f)
+		return
 	case exchange.ExecutorRegistered, exchange.ExecutorUpdated:
 		m.profile(f, ts)
 	case exchange.ExecutorRemoved:
 		m.remove(f)
 	case exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded:
 		m.change(f, ts)
+	case exchange.ThreadImported:
+		m.imported(f, ts)
 	case exchange.DayClosed:
 		return
 	default:
@@ -83,6 +162,10 @@ func (m *model) apply(f fact) {
 	}
 	if f.Actor != "" {
 		m.seen[f.Actor] = ts
+	}
+	delete(m.idle, f.Actor)
+	if f.Actor != "" && f.Type == exchange.ExecutorRegistered && f.Seq > 0 && !m.gone[f.Actor] {
+		m.idle[f.Actor] = true
 	}
 }
 
@@ -184,6 +267,7 @@ func (m *model) move(t *exchange.Thread, f fact) {
 		}
 	}
 	t.Status, t.StatusBy = to, f.Actor
+	m.history[t.Ref] = append(m.history[t.Ref], exchange.Change{Status: to, By: f.Actor, At: f.TS.UTC().Truncate(time.Millisecond), Messages: t.Messages})
 }
 
 // course is what a change of the status means for the terms.
@@ -240,6 +324,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 		if got := s.Terms(want.Ref); !reflect.DeepEqual(got, m.terms[want.Ref]) {
 			t.Fatalf("terms of %s: got %+v, want %+v", want.Ref, got, m.terms[want.Ref])
 		}
+		m.checkPast(t, s, want.Ref)
 		statuses[want.Status] = true
 	}
 	for status := range statuses {
@@ -251,9 +336,7 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("the list of three of %q is not as it should be", status)
 		}
 	}
-	if _, ok := s.Thread("2026-02-01-NONE"); ok {
-		t.Fatal("a thread that was never made is there")
-	}
+	m.checkAbsent(t, s)
 	if got, ok := s.NextDue(); ok == m.due().IsZero() || !got.Equal(m.due()) {
 		t.Fatalf("the next thread expires at %v (%v), want %v", got, ok, m.due())
 	}
@@ -278,13 +361,16 @@ func (m *model) check(t *testing.T, s *exchange.State) {
 			t.Fatalf("key %s opens %+v, not %q", hash, e, m.keys[hash])
 		}
 	}
-	for _, actor := range []string{"", "agent", "phone", "tablet", "ghost", "nobody"} {
-		if got := s.LastEvent(actor); got != m.seen[actor] {
-			t.Fatalf("%q was last seen %v, not %v", actor, got, m.seen[actor])
-		}
-	}
+	m.checkActors(t, s)
 	if s.ReadOnly() != m.readOnly {
 		t.Fatalf("read-only since %q, not %q", s.ReadOnly(), m.readOnly)
+	}
+}
+
+func (m *model) checkAbsent(t *testing.T, s *exchange.State) {
+	t.Helper()
+	if _, ok := s.Thread("2026-02-01-NONE"); ok {
+		t.Fatal("a thread that was never made is there")
 	}
 }
 
@@ -300,13 +386,16 @@ func facts(seed int64, n, refs int) []fact {
 	all := make([]fact, n)
 	for i := range all {
 		ts = ts.Add(time.Duration(r.Intn(3)) * 700 * time.Microsecond)
+		if r.Intn(n/3) == 0 {
+			ts = ts.Add(time.Duration(r.Intn(30)) * time.Hour)
+		}
 		f := fact{Event: exchange.Event{TS: ts}}
 		if i >= old {
 			f.Seq = int64(i - old + 1)
 			f.TS = ts.Truncate(time.Millisecond)
 		}
 		f.Type = pick(exchange.ThreadCreated, exchange.ThreadCreated, exchange.StatusChanged, exchange.StatusChanged, exchange.StatusChanged, exchange.MessageAdded,
-			exchange.MessageAdded, exchange.MessageAdded, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed)
+			exchange.MessageAdded, exchange.MessageAdded, exchange.ThreadImported, exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.DayClosed, exchange.NoteAnswered, exchange.NoteAnswered)
 		if r.Intn(n) == 0 {
 			f.Type = pick("note_x", "unheard_of", "never_heard_of")
 		}
@@ -321,7 +410,7 @@ func facts(seed int64, n, refs int) []fact {
 		switch {
 		case f.Seq == 0 && r.Intn(20) == 0:
 			f.Thread = pick("", "?", strings.Repeat("long ref ", 20), "ein ünding", "\x00")
-		case f.Seq > 0 && f.Type == exchange.ThreadCreated:
+		case f.Seq > 0 && (f.Type == exchange.ThreadCreated || f.Type == exchange.ThreadImported):
 			f.Thread = fmt.Sprintf("2026-02-01-N%d", i) // this server makes none twice
 		}
 		f.intent = strings.Repeat(pick("look", "ä", "see"), 1<<r.Intn(6))
@@ -333,7 +422,12 @@ func facts(seed int64, n, refs int) []fact {
 		f.status = pick("", "claimed", "in_progress", "completed", "pending", "cancelled", "delegated", "odd", fmt.Sprint("odd", r.Intn(50)), "waiting", "needs_input", "needs_confirmation", "pending")
 		f.executor = pick("", "phone", "tablet")
 		f.confirmed, f.delegatedTo, f.ifDenied = r.Intn(2) == 0, pick("", "", "phone"), pick("", "cancelled", "held")
+		f.once, f.request, f.code = r.Intn(keys), r.Intn(2), exchange.Code(pick("", "", "thread_closed", "odd code"))
+		if f.Type == exchange.NoteAnswered && r.Intn(3) == 0 {
+			f.Thread = ""
+		}
 		f.terms = someTermsOf(r)
+		f.said, f.created = r.Intn(4), ts.Add(-time.Hour).UTC().Truncate(time.Millisecond)
 		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f

@@ -130,7 +130,7 @@ func (h *history) command() exchange.Command {
 	switch n := h.Intn(20); {
 	case n == 0:
 		id := h.pick("agent", "phone", "tablet", "robot", "late", "../x")
-		return &exchange.Register{ID: id, KeyHash: "hash of " + id}
+		return &exchange.Register{ID: id, KeyHash: "hash of " + id, Once: h.once()}
 	case n == 1:
 		c := h.caller()
 		name := h.pick("", "a name")
@@ -141,14 +141,16 @@ func (h *history) command() exchange.Command {
 	case n < 5:
 		return &exchange.Create{
 			Caller: h.caller(), Intent: h.pick("see", "fetch", "fetch", ""), Priority: h.pick("", "urgent", "low"),
-			Request: json.RawMessage(h.request()), Suffixes: []string{h.suffix(), h.suffix()},
+			Request: json.RawMessage(h.request()), Suffixes: []string{h.suffix(), h.suffix()}, Once: h.once(),
 		}
 	case n == 5:
 		return &exchange.Expire{}
+	case n == 6 && h.Intn(2) == 0:
+		return &exchange.Import{Caller: h.caller(), Threads: []exchange.Imported{h.imported(), h.imported()}}
 	}
 	statuses := append(exchange.Statuses()[:8], exchange.Statuses()...)
 	statuses = append(statuses, exchange.Delegated, "claimed", "in-progress", "canceled", "nonsense", "", "", "")
-	u := &exchange.Update{Caller: h.caller(), Ref: h.ref(), Status: h.pick(statuses...), Message: h.pick("", "note")}
+	u := &exchange.Update{Caller: h.caller(), Once: h.once(), Ref: h.ref(), Status: h.pick(statuses...), Message: h.pick("", "note")}
 	if thread, ok := h.state.Thread(u.Ref); ok && thread.Executor != "" && h.Intn(2) == 0 {
 		u.Caller = exchange.Caller{Executor: thread.Executor, KeyHash: h.keys[thread.Executor]}
 	}
@@ -167,6 +169,14 @@ func (h *history) command() exchange.Command {
 	return u
 }
 
+// once is a key in every third command, one of a few, with one of two bodies.
+func (h *history) once() exchange.Once {
+	if h.Intn(3) > 0 {
+		return exchange.Once{}
+	}
+	return exchange.NewOnce(fmt.Sprint(h.Intn(60)), "", "", fmt.Append(nil, h.Intn(2)))
+}
+
 // request is a request block; its times come within a few batches.
 func (h *history) request() string {
 	soon := h.now.Add(time.Duration(h.Intn(60)) * time.Millisecond).Format(time.RFC3339Nano)
@@ -175,6 +185,21 @@ func (h *history) request() string {
 	}
 	return h.pick(`{"confirm_before":true,"requires":["see"]}`, `{"needed_by":"`+soon+`"}`, `{"needed_by":"`+soon+`","confirm_before":true}`,
 		`{"constraints":{"timing":{"not_before":"`+soon+`"},"depends_on":"`+h.ref()+`"}}`, `{"constraints":5}`)
+}
+
+// imported is a thread from elsewhere, which may be here already.
+func (h *history) imported() exchange.Imported {
+	ref := h.ref()
+	if h.Intn(2) == 0 {
+		ref = exchange.NewRef(h.now, h.suffix())
+	}
+	docs := []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"ref":%q,"requestor":%q,"executor":%q,"status":%q,"intent":"x"}`,
+		ref, h.pick("agent", "phone", "stranger"), h.pick("", "phone", "stranger"), h.pick(exchange.Statuses()...)))}
+	for range h.Intn(3) {
+		docs = append(docs, json.RawMessage(`{"from":"agent","MESS":[{"request":`+h.request()+`},{"status":{"code":"delegated","delegated_to":"phone"}}]}`))
+	}
+	one, _ := exchange.NewImported(ref, docs, nil) // fails for no documents only
+	return one
 }
 
 func (h *history) suffix() string { return fmt.Sprintf("AA%02d", h.Intn(40)) }
@@ -210,8 +235,12 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 		if !reflect.DeepEqual(drafts, again) || !reflect.DeepEqual(refusal, refusalAgain) {
 			t.Fatalf("%+v was decided in two ways", c)
 		}
-		if refusal != nil && len(drafts) > 0 && (len(drafts) > 1 || drafts[0].Actor != "-") {
+		done := slices.DeleteFunc(slices.Clone(drafts), func(d exchange.Draft) bool { return d.Type == exchange.NoteAnswered })
+		if refusal != nil && len(done) > 0 && (len(done) > 1 || done[0].Actor != "-") {
 			t.Fatalf("%+v was refused, and did %+v", c, drafts)
+		}
+		if len(drafts)-len(done) > 1 {
+			t.Fatalf("%+v has two notes: %+v", c, drafts)
 		}
 		for _, d := range drafts {
 			add(d)
@@ -276,6 +305,9 @@ func TestEventsTellTheWholeState(t *testing.T) {
 		if !reflect.DeepEqual(look(again), look(h.state)) {
 			t.Fatalf("seed %d: the events give another state", seed)
 		}
+		if diff := exchange.Difference(again, h.state, equalPlaces); diff != "" {
+			t.Fatalf("seed %d: %s", seed, diff)
+		}
 	}
 	t.Logf("%d changes of a status", changes)
 	if changes < 20*seeds {
@@ -299,6 +331,29 @@ func newHistory(t *testing.T, seed int64) *history {
 	return h
 }
 
+// told is what payloads say of a thread.
+type told struct {
+	RequestorID string     `json:"requestor_id"`
+	OldStatus   string     `json:"old_status"`
+	NewStatus   string     `json:"new_status"`
+	ExecutorID  *string    `json:"executor_id"`
+	Documents   []envelope `json:"documents"`
+}
+
+type envelope struct {
+	Requestor string `json:"requestor"`
+	Executor  string `json:"executor"`
+	Status    string `json:"status"`
+}
+
+// holder is who holds an imported thread.
+func (e envelope) holder() string {
+	if e.Status == "pending" {
+		return ""
+	}
+	return e.Executor
+}
+
 // checkHistory reads the events as an outsider would, without the rules: no thread goes from one
 // executor to another without being free in between, only its holder or its requestor moves it, nothing
 // moves it from its end, and each change begins where the last one ended. Who was removed does nothing any
@@ -313,12 +368,7 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 		if gone[e.Actor] {
 			t.Fatalf("%s of %s, who was removed", e.Type, e.Actor)
 		}
-		var p struct {
-			RequestorID string  `json:"requestor_id"`
-			OldStatus   string  `json:"old_status"`
-			NewStatus   string  `json:"new_status"`
-			ExecutorID  *string `json:"executor_id"`
-		}
+		var p told
 		if err := json.Unmarshal(e.Payload, &p); err != nil {
 			t.Fatalf("%s: %v", e.Payload, err)
 		}
@@ -335,6 +385,12 @@ func checkHistory(t *testing.T, events []exchange.Event) (changes int) {
 				t.Fatalf("%s was created twice", e.Thread)
 			}
 			threads[e.Thread] = &last{status: "pending", requestor: p.RequestorID}
+		case "thread_imported":
+			if threads[e.Thread] != nil {
+				t.Fatalf("%s was there before its import", e.Thread)
+			}
+			envelope := p.Documents[0]
+			threads[e.Thread] = &last{envelope.Status, envelope.holder(), envelope.Requestor}
 		case "status_changed":
 			changes++
 			l := threads[e.Thread]

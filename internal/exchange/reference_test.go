@@ -1,9 +1,12 @@
 package exchange_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // reference is the protocol's state machine, told a second time: the table below, and the conditions
@@ -12,7 +15,39 @@ type reference struct {
 	now     time.Time
 	threads map[string]*entry
 	able    map[string][]string // capabilities of each executor
+	keyed   map[string]*keyedAnswer
 }
+
+// keyedAnswer is how a PATCH with a key was answered.
+type keyedAnswer struct {
+	asked
+	at      time.Time
+	refusal *exchange.Error // of the rules, whose sentence the reference does not know
+}
+
+// once carries out a PATCH with a key, "" for none, unless it was answered within 24 hours.
+func (r *reference) once(a *asked, key string) (before *keyedAnswer, again bool) {
+	name := a.who + " " + key
+	before = r.keyed[name]
+	switch {
+	case key == "":
+		r.patch(a)
+		return nil, false
+	case before == nil || r.now.Sub(before.at) >= 24*time.Hour:
+		r.patch(a)
+		before = &keyedAnswer{asked: *a, at: r.now}
+		r.keyed[name] = before
+		return before, false
+	case before.ref != a.ref || before.request() != a.request():
+		a.wantsCode = "idempotency_key_reused"
+	default:
+		a.wantsCode, a.wantsStatus = before.wantsCode, before.wantsStatus
+	}
+	return before, true
+}
+
+// request is the body.
+func (a *asked) request() string { return fmt.Sprintf("%s %s", a.body, a.mess()) }
 
 // entry is a thread in the reference.
 type entry struct {

@@ -8,7 +8,16 @@ import (
 )
 
 // Register adds an executor. CodeAlreadyRegistered where the id is taken, or was.
+//
+// With an Idempotency-Key, the same registration again gives the executor another API key in the place of the
+// first, which is dead from then on: the answer with the first is lost, and the server has but its hash. That
+// is possible until the executor has caused another event, which shows that somebody has the key, and for KeyLife.
+// Who asks proves nothing but that it knows the Idempotency-Key, so that must not be guessed (MinRegistrationKey).
+//
+// A refused registration is not recorded: nobody is known to be behind it, so it must not use up a key of the
+// executor with that id. Since ids are not given out again, it is refused again anyway.
 type Register struct {
+	Once
 	ID           string
 	DisplayName  string // "" is replaced by ID
 	Capabilities []string
@@ -23,7 +32,7 @@ type registered struct {
 
 // Decide implements Command. The log is the arbiter of ids: of two registrations of one id, the one
 // that commits first holds it.
-func (c *Register) Decide(s *State, _ time.Time) ([]Draft, *Error) {
+func (c *Register) Decide(s *State, now time.Time) ([]Draft, *Error) {
 	if refusal := s.writable(); refusal != nil {
 		return nil, refusal
 	}
@@ -34,11 +43,9 @@ func (c *Register) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 		return nil, fault(errors.New("registration without a key hash"))
 	}
 	if before, taken := s.everKnown(c.ID); taken {
-		// The threads name their executors by id: who got one again would take over what was another's.
-		if before.removed {
-			return nil, refuse(CodeAlreadyRegistered, "This executor_id was another's who has left; ids are not given out again")
+		if refusal := c.again(s, before, now); refusal != nil {
+			return nil, refusal
 		}
-		return nil, refuse(CodeAlreadyRegistered, "Executor already registered")
 	}
 	p := registered{DisplayName: c.DisplayName, Capabilities: c.Capabilities, KeyHash: c.KeyHash}
 	if p.DisplayName == "" {
@@ -47,7 +54,32 @@ func (c *Register) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 	if p.Capabilities == nil {
 		p.Capabilities = []string{}
 	}
-	return drafts(draft(ExecutorRegistered, "", c.ID, p))
+	event, refusal := draft(ExecutorRegistered, "", c.ID, p)
+	if refusal != nil || !c.Given() {
+		return drafts(event, refusal)
+	}
+	// The note stands first: behind it, an event of the executor's own, the executor has done nothing yet.
+	note, refusal := noteAnswered(c.Once, c.ID, statusCreated, Result{}, nil)
+	return []Draft{note, event}, refusal
+}
+
+// again refuses a registration of an id that is taken, but for one that may be repeated.
+func (c *Register) again(s *State, before *Executor, now time.Time) *Error {
+	// The threads name their executors by id: who got one again would take over what was another's.
+	if before.removed {
+		return refuse(CodeAlreadyRegistered, "This executor_id was another's who has left; ids are not given out again")
+	}
+	if c.Given() {
+		if first, ok := s.answered(c.ID, c.Once, now); ok {
+			if refusal := first.again(c.Once, &Result{}); refusal != nil {
+				return refusal
+			}
+			if s.Idle(c.ID) {
+				return nil
+			}
+		}
+	}
+	return refuse(CodeAlreadyRegistered, "Executor already registered")
 }
 
 // identity is what events and the genesis say of an executor.
@@ -91,4 +123,7 @@ func (s *State) applyRegistered(e Event) {
 		executor = *before
 	}
 	s.putExecutor(object[identity](e.Payload).over(executor))
+	if e.Seq > 0 {
+		s.register.idle[executor.ID] = true
+	}
 }

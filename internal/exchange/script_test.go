@@ -24,9 +24,13 @@ import (
 //	rotate WHO [of=ID] [to=HASH]      another key for an executor
 //	remove WHO [of=ID]                an executor leaves
 //	apply                             folds events, one line of the log each, without deciding anything
+//	import WHO [key=K]                an import of the threads in the input, each a JSON list of its documents on a line
 //	expire                            what the exchange does at that time by itself
 //	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
-//	terms REF, eligible REF WHO, due
+//	terms REF, eligible REF WHO, due, history REF
+//	snapshot                          goes on with what a snapshot of the state gives
+//
+// register, create and patch take once=K, an Idempotency-Key; the request's body is the input.
 //
 // A command prints its events, then what it answers, or "refused" with the code and the sentence.
 // Each is decided on a fork, and its events are then applied to the state and numbered, as the log does.
@@ -65,8 +69,8 @@ func (l *log) at(at exchange.At) exchange.Event {
 // messages returns what was said about a thread.
 func (l *log) messages(s *exchange.State, ref string) []exchange.Message {
 	var all []exchange.Message
-	for _, at := range s.Messages(ref) {
-		all = append(all, exchange.MessageOf(l.at(at)))
+	for _, at := range slices.Compact(s.Messages(ref)) { // an import has one place for all of its messages
+		all = append(all, exchange.MessagesOf(l.at(at))...)
 	}
 	return all
 }
@@ -80,9 +84,15 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return s.decide(s.command(t, d))
 	case "apply":
 		return s.apply(t, d.Input)
+	case "import":
+		return s.decide(s.imports(t, d))
 	case "expire":
 		return s.decide(&exchange.Expire{})
-	case "terms", "eligible", "due":
+	case "snapshot":
+		before := s.state
+		s.state = decoded(t, encoded(t, before.Freeze()))
+		return exchange.Difference(before, s.state, equalPlaces)
+	case "terms", "eligible", "due", "history":
 		return s.queryTerms(t, d)
 	}
 	return s.query(t, d)
@@ -90,6 +100,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 
 func (s *script) queryTerms(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
+	case "history":
+		return s.history(d.CmdArgs[0].Key)
 	case "terms":
 		return printTerms(s.state.Terms(d.CmdArgs[0].Key))
 	case "eligible":
@@ -105,6 +117,41 @@ func (s *script) queryTerms(t *testing.T, d *datadriven.TestData) string {
 		return "never"
 	}
 	return stamp(at)
+}
+
+// history prints where a thread comes from, and its changes with the number of messages before each.
+func (s *script) history(ref string) string {
+	var b strings.Builder
+	if at, ok := s.state.Imported(ref); ok {
+		fmt.Fprintf(&b, "imported %d documents\n", len(exchange.ImportedDocuments(s.log.at(at))))
+	}
+	for _, c := range s.state.History(ref) {
+		fmt.Fprintf(&b, "%s %s %s %d\n", stamp(c.At), c.Status, c.By, c.Messages)
+	}
+	return b.String()
+}
+
+// imports reads the input of an import: the refs are those in the envelopes.
+func (s *script) imports(t *testing.T, d *datadriven.TestData) *exchange.Import {
+	who := d.CmdArgs[0].Key
+	key := "key-" + who
+	d.MaybeScanArgs(t, "key", &key)
+	c := &exchange.Import{Caller: exchange.Caller{Executor: who, KeyHash: key}}
+	for line := range strings.Lines(d.Input) {
+		var docs []json.RawMessage
+		var envelope struct {
+			Ref string `json:"ref"`
+		}
+		if err := json.Unmarshal([]byte(line), &docs); err != nil || json.Unmarshal(docs[0], &envelope) != nil {
+			t.Fatalf("%s: %v", d.Pos, err)
+		}
+		one, refusal := exchange.NewImported(envelope.Ref, docs, nil)
+		if refusal != nil {
+			t.Fatalf("%s: %v", d.Pos, refusal)
+		}
+		c.Threads = append(c.Threads, one)
+	}
+	return c
 }
 
 func printTerms(t exchange.Terms) string {
@@ -170,9 +217,10 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 	key := "key-" + who
 	d.MaybeScanArgs(t, "key", &key)
 	caller := exchange.Caller{Executor: who, KeyHash: key}
+	once := onceIn(t, d)
 	switch d.Cmd {
 	case "register":
-		c := &exchange.Register{ID: who, KeyHash: key}
+		c := &exchange.Register{Once: once, ID: who, KeyHash: key}
 		for _, arg := range d.CmdArgs[1:] {
 			switch arg.Key {
 			case "name":
@@ -183,7 +231,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		}
 		return c
 	case "create":
-		c := &exchange.Create{Caller: caller, Suffixes: []string{"XY1Z"}}
+		c := &exchange.Create{Caller: caller, Once: once, Suffixes: []string{"XY1Z"}}
 		if i := slices.IndexFunc(d.CmdArgs, func(a datadriven.CmdArg) bool { return a.Key == "suffixes" }); i > 0 {
 			c.Suffixes = d.CmdArgs[i].Vals
 		}
@@ -202,7 +250,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 			Message string            `json:"message"`
 			Mess    []json.RawMessage `json:"mess"`
 		}](t, d)
-		return &exchange.Update{Caller: caller, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
+		return &exchange.Update{Caller: caller, Once: once, Ref: d.CmdArgs[1].Key, Status: body.Status, Message: body.Message, Mess: body.Mess}
 	}
 	of := who
 	d.MaybeScanArgs(t, "of", &of)
@@ -219,6 +267,20 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command 
 		Capabilities *[]string `json:"capabilities"`
 	}](t, d)
 	return &exchange.UpdateExecutor{Caller: caller, ID: of, DisplayName: body.DisplayName, Capabilities: body.Capabilities}
+}
+
+// onceIn is the Idempotency-Key of a command.
+func onceIn(t *testing.T, d *datadriven.TestData) (none exchange.Once) {
+	if !d.HasArg("once") {
+		return none
+	}
+	var key string
+	d.ScanArgs(t, "once", &key)
+	path := d.CmdArgs[0].Key
+	if d.Cmd == "patch" {
+		path = d.CmdArgs[1].Key
+	}
+	return exchange.NewOnce(key, d.Cmd, path, []byte(d.Input+fmt.Sprint(d.HasArg("caps"))))
 }
 
 func decode[T any](t *testing.T, d *datadriven.TestData) T {
@@ -250,6 +312,8 @@ func (s *script) decide(c exchange.Command) string {
 	switch c := c.(type) {
 	case *exchange.Expire:
 		fmt.Fprintf(&b, "expired %d more=%v\n", c.Result.Expired, c.Result.More)
+	case *exchange.Import:
+		fmt.Fprintf(&b, "answers %v\n", c.Result.Threads)
 	case *exchange.Create:
 		fmt.Fprintf(&b, "answers %s %s\n", c.Result.Ref, c.Result.Status)
 	case *exchange.Update:

@@ -135,7 +135,12 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"messages":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1}, most, make([]byte, 100)),
 		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0}, most),
 		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1}, most),
+		"imports":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0}, most),
+		"history":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0}, most, []byte{0, 1}),
 		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
+		"answers":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0}, most, []byte{0, 1}),
+		"sentence":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 1, 2, 1}, make([]byte, 32), []byte{1, 0}, huge),
+		"idle":         slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 0}, most),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -156,12 +161,14 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 	name := []byte{0, 1, 1, 'x', 0}
 	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0}
 	thread := []byte{1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0}
-	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2} // of thread 1: confirm_before, needed by, one capability
+	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2}                                                          // of thread 1: confirm_before, needed by, one capability
+	none := []byte{0, 0}                                                                                         // no imports, and no history of the thread
+	said := slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, x, 1}, make([]byte, 24), []byte{0}) // a thread with a message, no terms
 	alone := func(terms ...[]byte) []byte {
 		return slices.Concat(name, []byte{0, 1}, thread, slices.Concat(terms...))
 	}
 	for what, b := range map[string][]byte{
-		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms),
+		"":                         slices.Concat(name, []byte{1}, executor, []byte{1}, thread, []byte{1}, terms, none, []byte{2}, bytes.Repeat([]byte{7}, 16)),
 		"name twice":               {0, 2, 1, 'x', 0, 1, 'x', 0, 0, 0, 0},
 		"empty name":               {0, 1, 0, 0, 0, 0, 0},
 		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
@@ -181,9 +188,22 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"terms of thread 0":        alone([]byte{1, 0}, terms[1:]),
 		"terms twice":              alone([]byte{2}, terms, []byte{0}, terms[1:]),
 		"terms of another thread":  alone([]byte{2}, terms, terms),
+		"attachments cut off":      alone([]byte{0}, none, []byte{2}, bytes.Repeat([]byte{7}, 15)),
+		"no number of attachments": alone([]byte{0}, none),
 		"terms without any":        alone([]byte{1, 1, 0, 0, 0, 0, 0}),
+		"import of no thread":      slices.Concat(said, []byte{1, 2, 1, 0, 0}),
+		"import of thread 0":       slices.Concat(said, []byte{1, 0, 1, 0, 0}),
+		"import twice":             slices.Concat(said, []byte{2, 1, 1, 0, 1, 0, 0}),
+		"import without a place":   slices.Concat(name, []byte{0, 1}, thread, []byte{0, 1, 1, 1, 0, 0}),
+		"import of too many":       slices.Concat(said, []byte{1, 1, 0x80, 0x80, 0x80, 0x80, 8, 0, 0}),
+		"no number of imports":     said,
+		"no history":               slices.Concat(said, []byte{0}),
+		"import and history":       slices.Concat(said, []byte{1, 1, 1, 1, 0, x, x, 0, 0}, []byte{1}),
+		"history without a status": slices.Concat(said, []byte{0, 1, 0, 0, x, 0, 0}),
+		"history by nobody known":  slices.Concat(said, []byte{0, 1, 0, x, 2, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
+		b = append(b, 0, 0) // no answers, and nobody idle
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -251,7 +271,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte{0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := exchange.Decode(bytes.NewReader(b))

@@ -20,6 +20,9 @@ func New() *State { return &State{table: newTable()} }
 // ReadOnly returns the first event type that this version does not know, or "".
 func (s *State) ReadOnly() string { return s.readOnly }
 
+// IsFork reports whether s is a fork, which knows nothing of the past of threads (History, Imported).
+func (s *State) IsFork() bool { return s.base != nil }
+
 // Len returns the number of threads. s must not be a fork.
 func (s *State) Len() int { return int(s.table.slots.len()) }
 
@@ -77,7 +80,8 @@ func (t *table) each(status string, yield func(Thread) bool) bool {
 	return true
 }
 
-// Messages returns where the log has the messages of a thread, the oldest first.
+// Messages returns where the log has the messages of a thread, the oldest first. Those of an import have one
+// place, repeated for each of them: they are in that event in their order (MessagesOf).
 func (s *State) Messages(ref string) []At {
 	if s.base != nil {
 		return append(s.base.Messages(ref), s.changed.said[ref]...)
@@ -106,6 +110,27 @@ func (s *State) putMessage(t *Thread, at At) {
 	}
 }
 
+// putImported does the same for one that was imported, with t.Messages of them in the event at that place.
+func (s *State) putImported(t *Thread, at At) {
+	if s.base == nil {
+		s.table.sayImported(s.table.put(t), at, uint32(t.Messages))
+		return
+	}
+	s.changed.put(*t)
+	for range t.Messages {
+		s.changed.say(t.Ref, at)
+	}
+}
+
+// putStatus makes t the newest thread, with a status that was just set.
+func (s *State) putStatus(t *Thread) {
+	if s.base != nil {
+		s.changed.put(*t)
+	} else {
+		s.table.turned(s.table.put(t))
+	}
+}
+
 // LastEvent returns the time of the last event that the actor caused; zero for none. Notes do not
 // count.
 func (s *State) LastEvent(actor string) time.Time {
@@ -122,6 +147,9 @@ func (s *State) LastEvent(actor string) time.Time {
 }
 
 func (s *State) see(actor string, ts time.Time) {
+	if actor == "" {
+		return
+	}
 	if s.base != nil {
 		s.changed.see(actor, ts)
 	} else {

@@ -17,12 +17,7 @@ type slot struct {
 	links            [2]link // its place in the list of all, and in that of its status
 	message          uint32  // its last message
 	messages         uint32
-}
-
-// said is where a message stands in the log: 28 bytes.
-type said struct {
-	at     At
-	before uint32 // the thread's message before this one
+	turn             uint32 // its last change of status
 }
 
 // Pages of this many slots and messages fill a size class of the allocator to the last byte, and the
@@ -35,26 +30,30 @@ const (
 // table holds the threads of a state. None is ever removed. Numbers have 32 bits: 4 billion threads
 // or messages don't fit into the memory of a machine that runs this.
 type table struct {
-	slots     pages[slot]
-	messages  pages[said]
-	texts     arena
-	names     names
-	index     index
-	recent    ends
-	byStatus  map[uint32]ends // by the number of its name
-	terms     sparse
-	deadlines deadlines
-	scratch   []byte
+	slots       pages[slot]
+	messages    pages[said]
+	turns       pages[turn]
+	texts       arena
+	names       names
+	index       index
+	recent      ends
+	byStatus    map[uint32]ends // by the number of its name
+	terms       sparse
+	deadlines   deadlines
+	answers     answers
+	attachments pages[uint64] // hashes of the keys that events have named
+	scratch     []byte
 }
 
 func newTable() *table {
 	t := &table{
-		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), names: newNames(),
-		index: newIndex(), byStatus: map[uint32]ends{},
+		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
+		index: newIndex(), byStatus: map[uint32]ends{}, attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{}) // 0 is none
 	t.messages.add(said{})
+	t.turns.add(turn{})
 	return t
 }
 
@@ -153,30 +152,11 @@ func (t *table) add(s slot, hash uint64) uint32 {
 	return number
 }
 
-// say adds a message to a thread.
-func (t *table) say(number uint32, at At) {
-	s := t.slots.change(number)
-	s.message = t.messages.add(said{at: at, before: s.message})
-	s.messages++
-}
-
-// said returns where the messages of a thread are, the oldest first.
-func (t *table) said(number uint32) []At {
-	s := t.slots.at(number)
-	all := make([]At, s.messages)
-	m := s.message
-	for i := len(all) - 1; i >= 0; i-- {
-		one := t.messages.at(m)
-		all[i], m = one.at, one.before
-	}
-	return all
-}
-
 // freeze returns a copy for reading in the order of updates. It has no index, no lists of a status and no
 // deadlines.
 func (t *table) freeze() *table {
 	return &table{
-		slots: t.slots.freeze(), messages: t.messages.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(),
+		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
+		terms: t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}
 }

@@ -111,17 +111,33 @@ func (s *State) applyTerms(ref string, payload json.RawMessage) {
 	p := object[struct {
 		Mess json.RawMessage `json:"mess"`
 	}](payload)
+	if request := requestIn(p.Mess); request != nil {
+		t, _, _ := readTerms(request) // what is odd in old data is no term
+		s.setTerms(ref, &t)
+	}
+}
+
+// requestIn returns the content of the first request block of a message, nil for none.
+func requestIn(mess json.RawMessage) json.RawMessage {
 	var blocks []json.RawMessage
-	if json.Unmarshal(list(p.Mess), &blocks) != nil {
-		return
+	if json.Unmarshal(list(mess), &blocks) != nil {
+		return nil
 	}
 	for _, block := range blocks {
 		if request := members(block)["request"]; given(request) {
-			t, _, _ := readTerms(request) // what is odd in old data is no term
-			s.setTerms(ref, &t)
-			return
+			return request
 		}
 	}
+	return nil
+}
+
+// NeededBy returns when a thread with that first message expires, zero for never.
+func NeededBy(first Message) time.Time {
+	if !mayHoldTerms(first.Mess) {
+		return time.Time{}
+	}
+	t, _, _ := readTerms(requestIn(first.Mess))
+	return t.NeededBy
 }
 
 // The members of a request that hold terms. A name can also be written with escapes.

@@ -11,12 +11,15 @@ import (
 // Update is a PATCH of a thread.
 type Update struct {
 	Caller
+	Once
 	Ref     string
 	Status  string            // "" for none; any accepted spelling
 	Message string            // a note for the status block
 	Mess    []json.RawMessage // blocks of a message; nil for none
+	// Attachments are what was taken out of Mess, or is named by it.
+	Attachments []Attachment
 
-	Result struct{ Ref, Status string }
+	Result Result
 }
 
 type statusChanged struct {
@@ -32,10 +35,14 @@ type statusChanged struct {
 // Decide implements Command. All events of a PATCH are one commit, the changes of the status before
 // the message. Result.Status is the thread's status after it. A thread that is due expires first.
 func (c *Update) Decide(s *State, now time.Time) ([]Draft, *Error) {
-	c.Result.Ref, c.Result.Status = "", ""
+	c.Result = Result{}
 	if refusal := s.admit(c.Caller); refusal != nil {
 		return nil, refusal
 	}
+	return s.once(c.Once, c.Executor, now, &c.Result, statusOK, func() ([]Draft, *Error) { return c.decide(s, now) })
+}
+
+func (c *Update) decide(s *State, now time.Time) ([]Draft, *Error) {
 	status := canonical(c.Status)
 	if status != "" && setterOf(status) == unknownStatus {
 		return nil, refuse(CodeInvalid, "status: must be one of %s", settable())
@@ -117,13 +124,13 @@ func (c *Update) events(x *situation, steps []step, status string, blocks spoken
 		if refusal != nil {
 			return nil, refusal
 		}
-		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess})
+		d, refusal := draft(MessageAdded, c.Ref, c.Executor, message{mess, behind(len(mess)-len(c.Mess), c.Attachments)})
 		if refusal != nil {
 			return nil, refusal
 		}
 		all = append(all, d)
 	}
-	c.Result.Ref, c.Result.Status = c.Ref, x.thread.Status
+	c.Result = Result{c.Ref, x.thread.Status}
 	if len(steps) > 0 {
 		c.Result.Status = steps[len(steps)-1].to
 	}
@@ -180,8 +187,10 @@ func (s *State) applyStatus(e Event) {
 	if status != "" {
 		t.Executor = holder(&t, e, status, p.ExecutorID)
 		t.Status, t.StatusBy = status, e.Actor
+		s.putStatus(&t)
+	} else {
+		s.put(&t)
 	}
-	s.put(&t)
 	s.applyCourse(e, from, t.Status, &p)
 }
 
@@ -246,5 +255,6 @@ func (s *State) applyMessage(e Event) {
 		if first {
 			s.applyTerms(t.Ref, e.Payload)
 		}
+		s.applyAttachments(e)
 	}
 }

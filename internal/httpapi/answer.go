@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
@@ -13,6 +14,8 @@ type answer struct {
 	control http.ResponseController
 	request *http.Request
 	body    *incoming // nil where the request has none
+
+	patience time.Duration // for each chunk of the answer to be taken; 0 is writeTime
 
 	status int   // 0 until the answer has begun
 	bytes  int64 // of the answer's body
@@ -66,7 +69,7 @@ func (a *answer) Write(p []byte) (n int, err error) {
 	}
 	for {
 		chunk := p[n:min(n+writeChunk, len(p))]
-		_ = a.control.SetWriteDeadline(time.Now().Add(writeTime))
+		_ = a.control.SetWriteDeadline(time.Now().Add(cmp.Or(a.patience, writeTime)))
 		written, err := a.ResponseWriter.Write(chunk)
 		n += written
 		a.bytes += int64(written)
@@ -90,5 +93,5 @@ func (a *answer) finish() {
 	if a.control.Flush() != nil || a.control.SetReadDeadline(time.Now().Add(patience)) != nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, a.body, lingerBody-a.body.taken) // ends one way or another
+	_, _ = io.CopyN(io.Discard, a.body, max(lingerBody-a.body.taken, lingerLeast)) // ends one way or another
 }

@@ -70,11 +70,13 @@ func BenchmarkList(b *testing.B) {
 // BenchmarkRequest is everything but the engine and the network.
 func BenchmarkRequest(b *testing.B) {
 	handler := New(willing{}, Options{})
-	for _, c := range []struct{ name, method, path, body string }{
-		{"get", "GET", "/requests/2026-02-01-XY1Z", ""},
-		{"list", "GET", "/requests?status=pending&limit=10", ""},
-		{"create", "POST", "/requests", smallBody},
-		{"complete1MB", "PATCH", "/requests/2026-02-01-XY1Z", bigBody},
+	for _, c := range []struct{ name, method, path, body, key string }{
+		{"get", "GET", "/requests/2026-02-01-XY1Z", "", ""},
+		{"list", "GET", "/requests?status=pending&limit=10", "", ""},
+		{"create", "POST", "/requests", smallBody, ""},
+		{"createWithKey", "POST", "/requests", smallBody, "6f1d3c52-8a0e-4b77-9c1b-2f6f0f1f7a55"},
+		{"complete1MB", "PATCH", "/requests/2026-02-01-XY1Z", bigBody, ""},
+		{"complete1MBWithKey", "PATCH", "/requests/2026-02-01-XY1Z", bigBody, "6f1d3c52-8a0e-4b77-9c1b-2f6f0f1f7a55"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -82,6 +84,9 @@ func BenchmarkRequest(b *testing.B) {
 				r := httptest.NewRequest(c.method, "/api/v1/exchanges/home"+c.path, strings.NewReader(c.body))
 				r.Header.Set("Content-Type", "application/json")
 				r.Header.Set("Authorization", "Bearer "+goodKey)
+				if c.key != "" {
+					r.Header.Set(idempotencyHeader, c.key)
+				}
 				w := httptest.NewRecorder()
 				handler.ServeHTTP(w, r)
 				if w.Code >= 400 {

@@ -25,6 +25,9 @@ const usualMembers = 8
 type body struct {
 	members []member       // of the top-level object, in the order sent
 	value   map[string]any // the same, decoded
+
+	media string // of a body that is no JSON; then raw is all there is
+	raw   []byte
 }
 
 // member is one member of the top-level object. Its bytes are those that were sent.
@@ -70,21 +73,26 @@ func (b *body) texts(name string) ([]string, bool) {
 	return all, true
 }
 
-// wantsJSON refuses a body that was announced as something else. Where neither a body nor a type was
-// announced there is nothing to complain about yet.
-func wantsJSON(r *http.Request) error {
+// announced returns as which of the other types that the operation takes the body was announced, "" for
+// JSON, and refuses one that was announced as anything else. Where neither a body nor a type was announced
+// there is nothing to complain about yet.
+func (op *operation) announced(r *http.Request) (string, error) {
 	header := r.Header.Get("Content-Type")
 	media, _, _ := strings.Cut(header, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
 	encoding := r.Header.Get("Content-Encoding")
 	switch {
 	case header == "" && r.ContentLength == 0:
-		return nil
-	case !strings.EqualFold(strings.TrimSpace(media), "application/json"):
-		return &exchange.Error{Code: exchange.CodeUnsupportedMedia, Message: "The body must be sent with Content-Type: application/json"}
+		return "", nil
+	case media != mediaJSON && !slices.Contains(op.others, media):
+		types := strings.Join(append([]string{mediaJSON}, op.others...), ", ")
+		return "", &exchange.Error{Code: exchange.CodeUnsupportedMedia, Message: "The body must be sent with Content-Type: " + types}
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		return &exchange.Error{Code: exchange.CodeUnsupportedMedia, Message: "The body must be sent without a Content-Encoding"}
+		return "", &exchange.Error{Code: exchange.CodeUnsupportedMedia, Message: "The body must be sent without a Content-Encoding"}
+	case media == mediaJSON:
+		return "", nil
 	}
-	return nil
+	return media, nil
 }
 
 func errTooLarge() error {

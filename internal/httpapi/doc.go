@@ -15,17 +15,23 @@
 //   - The order of refusals (docs/protocol.md): 429 of an address and 401 before anything else under an
 //     exchange's path, also for unknown paths there and before a body is read; then 403 for a key of another exchange, 404
 //     for the path, 405, 413, 415, 400, and only then what the engine refuses.
-//   - A handler sees only what the contract allows. Nothing but validate reads a body, once, and a
+//   - A handler sees only what the contract allows. Nothing but validate reads a body, once (but for uploads, whose
+//     bytes nobody understands: attachments.go passes them on as they come), and a
 //     test proves that it refuses whatever the stock middleware for kin-openapi refuses; the
 //     leniencies of the protocol are listed in lenient.go and nowhere else.
 //   - What a message holds is never decoded into a model and encoded again: blocks travel as the bytes
 //     that were sent, less white space between tokens.
+//   - What an Idempotency-Key compares is the body as it came, before anything was read into it (idempotency.go).
 //   - Every error leaves through refuse, and errors.go is the only table from codes to statuses. A
 //     client never sees an internal message, and the log never sees a key.
 //   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key
 //     that is known still opens. What is remembered of addresses is bounded.
 //   - The registration token is kept as a hash, compared in constant time, and never logged.
-//   - No request keeps a connection for longer than the limits of limits.go allow.
+//   - Somebody's file is never run by a browser: its type is not guessed, what may hold a script is for saving, and a
+//     sandbox is around all of it. No file and no thread's photos are in memory at once (stream.go).
+//   - No request keeps a connection for longer than the limits of limits.go allow, but for streams (events.go), which
+//     have no end while their client takes what is sent, and reads that wait for a change (wait.go). Neither holds
+//     anything while it waits that others may need.
 //
 // # Measured choices
 //

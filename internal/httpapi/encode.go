@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -114,7 +115,10 @@ func (s threadState) send(w http.ResponseWriter, status int) error {
 }
 
 // threadAnswer is a thread with its messages.
-type threadAnswer struct{ *engine.Thread }
+type threadAnswer struct {
+	*engine.Thread
+	ctx context.Context // of the request, for reading what its messages keep beside the log
+}
 
 // summarySize is about what a ThreadSummary takes.
 const summarySize = 320
@@ -124,15 +128,18 @@ const summarySize = 320
 const inlineBlocks = 16 << 10
 
 func (t threadAnswer) VisitGetRequestResponse(w http.ResponseWriter) error {
-	pieces := t.pieces()
+	pieces, holes := t.pieces()
+	if len(holes) > 0 {
+		return t.stream(w, pieces, holes)
+	}
 	err := writeJSON(w, http.StatusOK, pieces...)
 	giveBuffer(pieces[0])
 	return err
 }
 
-// pieces returns the answer in parts. The first is a buffer of the pool; others may be the exchange's own.
-func (t threadAnswer) pieces() [][]byte {
-	var pieces [][]byte
+// pieces returns the answer in parts, and what belongs between them. The first is a buffer of the pool; others may
+// be the exchange's own.
+func (t threadAnswer) pieces() (pieces [][]byte, holes []hole) {
 	size := summarySize
 	for _, m := range t.Messages {
 		size += summarySize + min(len(m.Mess), inlineBlocks)
@@ -149,6 +156,14 @@ func (t threadAnswer) pieces() [][]byte {
 		switch {
 		case len(m.Mess) == 0:
 			text = append(text, "[]"...)
+		case len(m.Attachments) > 0:
+			for _, p := range engine.Pieces(&m) {
+				if p.Text == nil {
+					pieces, text = append(pieces, text), nil
+					holes = append(holes, hole{len(pieces), p.Attachment})
+				}
+				text = append(text, p.Text...)
+			}
 		case len(m.Mess) <= inlineBlocks:
 			text = append(text, m.Mess...)
 		default:
@@ -157,7 +172,8 @@ func (t threadAnswer) pieces() [][]byte {
 		}
 		text = append(text, '}')
 	}
-	return append(pieces, append(text, "]}}\n"...))
+	text = strconv.AppendInt(append(text, `],"seq":`...), t.Seq, 10)
+	return append(pieces, append(text, "}}\n"...)), holes
 }
 
 func appendThreads(dst []byte, threads []exchange.Thread) []byte {

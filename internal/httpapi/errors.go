@@ -22,34 +22,38 @@ type outcome struct {
 
 // outcomes is the only table from codes to statuses.
 var outcomes = map[exchange.Code]outcome{
-	exchange.CodeInvalid:           {status: http.StatusBadRequest},
-	exchange.CodeUnauthorized:      {status: http.StatusUnauthorized},
-	exchange.CodeWrongExchange:     {status: http.StatusForbidden},
-	exchange.CodeNotYourProfile:    {status: http.StatusForbidden},
-	exchange.CodeForbidden:         {status: http.StatusForbidden},
-	exchange.CodeThreadNotFound:    {status: http.StatusNotFound},
-	exchange.CodeExecutorNotFound:  {status: http.StatusNotFound},
-	exchange.CodeNotFound:          {status: http.StatusNotFound},
-	exchange.CodeMethodNotAllowed:  {status: http.StatusMethodNotAllowed},
-	exchange.CodeTimeout:           {status: http.StatusRequestTimeout},
-	exchange.CodeAlreadyRegistered: {status: http.StatusConflict},
-	exchange.CodeNameTaken:         {status: http.StatusConflict},
-	exchange.CodeAlreadyClaimed:    {status: http.StatusConflict},
-	exchange.CodeThreadClosed:      {status: http.StatusConflict},
-	exchange.CodeReserved:          {status: http.StatusForbidden},
-	exchange.CodeMissingCapability: {status: http.StatusForbidden},
-	exchange.CodeTooEarly:          {status: http.StatusConflict},
-	exchange.CodeDependencyOpen:    {status: http.StatusConflict},
-	exchange.CodeUnconfirmed:       {status: http.StatusConflict},
-	exchange.CodeTooLarge:          {status: http.StatusRequestEntityTooLarge},
-	exchange.CodeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType},
-	exchange.CodeRateLimited:       {status: http.StatusTooManyRequests}, // errTooMany says when to come again
-	exchange.CodeInternal:          {status: http.StatusInternalServerError},
-	exchange.CodeOverloaded:        {status: http.StatusServiceUnavailable, retryAfter: 1},
-	exchange.CodeNotReady:          {status: http.StatusServiceUnavailable, retryAfter: 1},
-	exchange.CodeUnavailable:       {status: http.StatusServiceUnavailable, retryAfter: 5},
-	exchange.CodeOutcomeUnknown:    {status: http.StatusServiceUnavailable, retryAfter: 5},
-	exchange.CodeReadOnly:          {status: http.StatusServiceUnavailable, retryAfter: 60},
+	exchange.CodeInvalid:            {status: http.StatusBadRequest},
+	exchange.CodeUnauthorized:       {status: http.StatusUnauthorized},
+	exchange.CodeWrongExchange:      {status: http.StatusForbidden},
+	exchange.CodeNotYourProfile:     {status: http.StatusForbidden},
+	exchange.CodeForbidden:          {status: http.StatusForbidden},
+	exchange.CodeThreadNotFound:     {status: http.StatusNotFound},
+	exchange.CodeExecutorNotFound:   {status: http.StatusNotFound},
+	exchange.CodeAttachmentNotFound: {status: http.StatusNotFound},
+	exchange.CodeNotFound:           {status: http.StatusNotFound},
+	exchange.CodeMethodNotAllowed:   {status: http.StatusMethodNotAllowed},
+	exchange.CodeTimeout:            {status: http.StatusRequestTimeout},
+	exchange.CodeAlreadyRegistered:  {status: http.StatusConflict},
+	exchange.CodeNameTaken:          {status: http.StatusConflict},
+	exchange.CodeThreadExists:       {status: http.StatusConflict},
+	exchange.CodeAlreadyClaimed:     {status: http.StatusConflict},
+	exchange.CodeThreadClosed:       {status: http.StatusConflict},
+	exchange.CodeReserved:           {status: http.StatusForbidden},
+	exchange.CodeMissingCapability:  {status: http.StatusForbidden},
+	exchange.CodeTooEarly:           {status: http.StatusConflict},
+	exchange.CodeDependencyOpen:     {status: http.StatusConflict},
+	exchange.CodeUnconfirmed:        {status: http.StatusConflict},
+	exchange.CodeKeyReused:          {status: http.StatusUnprocessableEntity},
+	exchange.CodeRange:              {status: http.StatusRequestedRangeNotSatisfiable},
+	exchange.CodeTooLarge:           {status: http.StatusRequestEntityTooLarge},
+	exchange.CodeUnsupportedMedia:   {status: http.StatusUnsupportedMediaType},
+	exchange.CodeRateLimited:        {status: http.StatusTooManyRequests}, // errTooMany says when to come again
+	exchange.CodeInternal:           {status: http.StatusInternalServerError},
+	exchange.CodeOverloaded:         {status: http.StatusServiceUnavailable, retryAfter: 1},
+	exchange.CodeNotReady:           {status: http.StatusServiceUnavailable, retryAfter: 1},
+	exchange.CodeUnavailable:        {status: http.StatusServiceUnavailable, retryAfter: 5},
+	exchange.CodeOutcomeUnknown:     {status: http.StatusServiceUnavailable, retryAfter: 5},
+	exchange.CodeReadOnly:           {status: http.StatusServiceUnavailable, retryAfter: 60},
 }
 
 // refuse answers an error. It is behind every door: the gate, the router, the binding of parameters,
@@ -107,6 +111,10 @@ func refuseUnbound(w http.ResponseWriter, r *http.Request, err error) {
 	var param *server.InvalidParamFormatError
 	if errors.As(err, &param) {
 		err = invalid("%s: is not valid", param.ParamName)
+	}
+	var many *server.TooManyValuesForParamError
+	if errors.As(err, &many) {
+		err = invalid("%s: is given twice", many.ParamName)
 	}
 	refuse(w, r, err)
 }

@@ -15,6 +15,7 @@ func (h *handlers) RegisterExecutor(ctx context.Context, r server.RegisterExecut
 	b := r.Body.(*body)
 	capabilities, _ := b.texts("capabilities")
 	registration := engine.Registration{
+		Once:         callOf(ctx).once,
 		ExecutorID:   b.text("executor_id"),
 		DisplayName:  b.text("display_name"),
 		Capabilities: capabilities,

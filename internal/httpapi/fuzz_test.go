@@ -80,9 +80,9 @@ func TestFuzzTheEngine(t *testing.T) {
 	s := newSite(t)
 	home := s.at("home")
 	phone, agent := home.register("phone"), home.register("agent")
-	values := map[string][]string{"executor_id": {"phone", "agent"}}
+	values := map[string][]string{"executor_id": {"phone", "agent"}, "name": {"a.png"}}
 	for range 5 {
-		values["ref"] = append(values["ref"], agent.create(`{"intent":"x"}`))
+		values["ref"] = append(values["ref"], agent.create(`{"intent":"x","context":[{"image":{"name":"a.png","data":"AAAA"}}]}`))
 	}
 	g, err := newGenerator(fuzzSeed, []string{phone.key, agent.key}, values)
 	if err != nil {
@@ -101,7 +101,7 @@ func TestFuzzTheEngine(t *testing.T) {
 			t.Errorf("%s %s %s: got %d %s", sample.method, sample.target, sample.body, got.status, got.body)
 		}
 	}
-	for _, status := range []int{200, 201, 400, 401, 403, 404, 409, 415} {
+	for _, status := range []int{200, 201, 400, 401, 403, 404, 409, 415, 422} {
 		if answered[status] == 0 {
 			t.Errorf("no request was answered %d: %v", status, answered)
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // generator makes requests from the contract: mostly as it says, with something wrong now and then.
@@ -73,6 +75,12 @@ func (g *generator) sample() sample {
 	case !g.one(20):
 		s.header.Set("Authorization", "Bearer "+g.keys[min(g.IntN(3), len(g.keys)-1)])
 	}
+	if op.keyed || g.one(20) {
+		g.idempotencyKey(s.header)
+	}
+	if op.route.Operation.OperationID == "listEvents" {
+		s.header.Set("Accept", "application/json") // a stream would not end
+	}
 	if op.body != nil {
 		s.body = g.json(op.body)
 		if g.one(100) {
@@ -85,8 +93,46 @@ func (g *generator) sample() sample {
 			s.header.Set("Content-Type", media)
 		}
 	}
-	s.strict = g.strict
+	if op.body == nil && op.route.Operation.RequestBody != nil { // somebody's file
+		s.body = pick(g, "a photo", "x", strings.Repeat("y", 5000))
+		s.header.Set("Content-Type", "application/octet-stream")
+		g.strict = g.strict || strings.Contains(s.target, "name=") // of which the contract says only that it is a text
+	}
+	g.files(&s)
+	s.strict = g.strict || strings.Contains(s.target, "%2e%2e") || strings.Contains(s.target, "a%2Fb")
 	return s
+}
+
+// files makes half of the imports good ones. What stands in files, and which refs can name some, is beyond the
+// stock middleware.
+func (g *generator) files(s *sample) {
+	switch s.operation.route.Operation.OperationID {
+	case "exportThread":
+		g.strict = true
+	case "importThreads":
+		g.strict = true
+		if g.one(2) {
+			ref := fmt.Sprintf("2026-01-%02d-I%03d", 1+g.IntN(31), g.IntN(1000))
+			thread := "ref: " + ref + "\nrequestor: agent\nstatus: " + pick(g, "pending", "completed", "in-progress", "nonsense") +
+				"\ncreated: 2026-01-01T00:00:00Z\nupdated: 2026-01-01T00:00:00Z\nintent: Look\n" +
+				pick(g, "", "---\nfrom: agent\nreceived: 2026-01-01T00:00:00Z\nMESS:\n  - request:\n      intent: Look\n", "---\nfrom: agent\n")
+			s.body = pick(g, `{"content":`+quote(thread)+`}`, `{"files":[{"name":"`+ref+`.messe-af.yaml","content":`+quote(thread)+`}]}`, thread)
+		}
+	}
+}
+
+// idempotencyKey adds one, often one that was used before, now and then one that is none.
+func (g *generator) idempotencyKey(h http.Header) {
+	switch {
+	case g.one(2):
+	case g.one(20):
+		h.Set(idempotencyHeader, pick(g, "é", "a\x7f", strings.Repeat("k", exchange.MaxKey+1), "a\tb", "a\x00", "short"))
+	case g.one(40): // the stock middleware looks at the first, or takes it for none
+		h[idempotencyHeader] = pick(g, []string{"one", "two"}, []string{""})
+		g.strict = true
+	default:
+		h.Set(idempotencyHeader, fmt.Sprintf(pick(g, "key %d, of a request", "{%d}%%2e \\ \"%[1]d\";a=b ~~~~", "%022d"), g.IntN(40)))
+	}
 }
 
 func (g *generator) media() string {
@@ -115,6 +161,10 @@ func (g *generator) query(op *operation) string {
 	for _, p := range op.query {
 		for range pick(g, 0, 0, 1, 1, 1) {
 			value := strings.Trim(g.json(p.Schema.Value), `"`)
+			if p.Name == "wait" { // which the handler reads, and which must not take long here
+				value = pick(g, "0", "0s", "1ms", "61", "1h", "-1s", "", "soon", "1m2")
+				g.strict = true
+			}
 			pairs = append(pairs, p.Name+"="+strings.NewReplacer(" ", "%20", `\`, "%5C", `"`, "%22", "{", "%7B", "}", "%7D", "\xff", "%FF", "&", "%26", "#", "%23", ";", "%3B", "%", "%25").Replace(value))
 		}
 	}
@@ -141,6 +191,8 @@ func (g *generator) json(s *openapi3.Schema) string {
 		return g.json(s.AllOf[0].Value)
 	case s.Type.Is(openapi3.TypeString):
 		return g.string(s)
+	case s.Type.Is(openapi3.TypeInteger) && s.Max == nil:
+		return strconv.Itoa(g.IntN(50) - 1)
 	case s.Type.Is(openapi3.TypeInteger):
 		return strconv.Itoa(g.IntN(int(*s.Max) + 2))
 	case s.Type.Is(openapi3.TypeBoolean):

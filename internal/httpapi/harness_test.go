@@ -51,7 +51,12 @@ type response struct {
 // newSite runs the real engine on a bucket in memory.
 func newSite(tb testing.TB) *site {
 	tb.Helper()
-	e := engine.New(faultblob.New().Store(false), engine.Options{Fatal: func(err error) { tb.Error("fatal:", err) }})
+	return siteOf(tb, engineOn(tb, faultblob.New().Store(false)))
+}
+
+func engineOn(tb testing.TB, store engine.Store) *engine.Engine {
+	tb.Helper()
+	e := engine.New(store, engine.Options{Fatal: func(err error) { tb.Error("fatal:", err) }})
 	if err := e.Start(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
@@ -62,7 +67,7 @@ func newSite(tb testing.TB) *site {
 			tb.Error(err)
 		}
 	})
-	return siteOf(tb, e)
+	return e
 }
 
 func siteOf(tb testing.TB, e Exchange) *site {
@@ -174,6 +179,13 @@ func (a response) text(tb testing.TB, member string) string {
 	return s
 }
 
+func init() { // as what files are answered that the tests ask for
+	for _, mediaType := range []string{"image/png", "image/jpeg", "image/svg+xml", "application/pdf", "text/html", "audio/mpeg", "multipart/byteranges"} {
+		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
+	}
+	openapi3filter.RegisterBodyDecoder(streamType, openapi3filter.PlainBodyDecoder)
+}
+
 // contractRoutes finds the operation of a request without chi.
 var contractRoutes = sync.OnceValue(func() routers.Router {
 	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI)
@@ -202,6 +214,9 @@ func conforms(r *http.Request, a response) error {
 	}
 	if a.status < 200 || a.status == http.StatusNoContent {
 		return nil
+	}
+	if r.Method == http.MethodHead && len(a.body) == 0 {
+		return nil // net/http drops what a handler writes; where that is much, it need not be written
 	}
 	json := h.Get("Content-Type") == "application/json"
 	if json && h.Get("Cache-Control") != "no-store" && !strings.HasPrefix(r.URL.Path, "/openapi") {

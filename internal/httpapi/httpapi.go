@@ -1,14 +1,18 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mess-exchange/mess-exchange/api"
 	"github.com/mess-exchange/mess-exchange/gen/server"
@@ -16,6 +20,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
 // Exchange is what the handlers need of *engine.Engine, whose comments say what each method does.
@@ -26,7 +31,14 @@ type Exchange interface {
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
 	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
+	Import(ctx context.Context, c engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error)
+	Export(ctx context.Context, c engine.Caller, ref string) (*messeaf.Thread, error)
+	Attachment(ctx context.Context, c engine.Caller, ref, name string) (*engine.Attachment, error)
+	Upload(ctx context.Context, c engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error)
 	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
+	AwaitThread(ctx context.Context, c engine.Caller, ref string, since int64, d time.Duration) error
+	Events(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, limit int) (*engine.EventPage, error)
+	Follow(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, deliver func(engine.EventBatch) error) error
 	Executors(ctx context.Context, c engine.Caller) ([]engine.Executor, error)
 	Profile(ctx context.Context, c engine.Caller, executorID string) (*engine.Profile, error)
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
@@ -59,6 +71,8 @@ type Options struct {
 	Storage      string       // the STORAGE_TYPE, for /health
 	Access       Access
 	Capabilities Catalogue // nil is an empty one
+
+	AttachmentMax int64 // how many bytes an upload may have; 0 is DefaultAttachmentMax
 }
 
 // handlers implements the contract's operations.
@@ -66,6 +80,7 @@ type handlers struct {
 	exchange Exchange
 	options  Options
 	lists    lists
+	imports  *semaphore.Weighted // imports that are being read
 }
 
 var _ server.StrictServerInterface = (*handlers)(nil)
@@ -81,6 +96,7 @@ func New(e Exchange, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.AttachmentMax = cmp.Or(o.AttachmentMax, DefaultAttachmentMax)
 	doc, err := contract()
 	if err != nil {
 		panic("httpapi: the embedded contract: " + err.Error())
@@ -90,7 +106,7 @@ func New(e Exchange, o Options) http.Handler {
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)
-	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o}, nil, server.StrictHTTPServerOptions{
+	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o, imports: semaphore.NewWeighted(mostImports)}, nil, server.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseUnbound,
 		ResponseErrorHandlerFunc: refuse,
 	})

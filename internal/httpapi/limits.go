@@ -23,6 +23,13 @@ const (
 	headerTime = 5 * time.Second
 	// bodyTime is for the body to arrive: 10 MiB at 1.5 Mbit/s.
 	bodyTime = 60 * time.Second
+	// DefaultAttachmentMax is for a photo of a phone, uncompressed, or half a minute of video. uploadStall is how
+	// long an upload may bring nothing, uploadTime how long all of it may take: 25 MiB at 230 kbit/s.
+	DefaultAttachmentMax = 25 << 20
+	uploadStall          = 30 * time.Second
+	uploadTime           = 15 * time.Minute
+	// formOverhead is what a form may have around its file.
+	formOverhead = 64 << 10
 	// idleTime is how long a connection is kept for a further request. Above the 60 s of usual proxies,
 	// so that these close first and never meet a closing server.
 	idleTime = 120 * time.Second
@@ -33,8 +40,10 @@ const (
 	// A client that sends all of its body before it reads sees no answer if the connection is cut
 	// under it. So after a refusal the rest of the body is taken and thrown away, for that long at most
 	// and up to that many bytes in all.
-	lingerTime = 2 * time.Second
-	lingerBody = 16 << 20
+	// At least lingerLeast are taken, of an upload that was too long.
+	lingerTime  = 2 * time.Second
+	lingerBody  = 16 << 20
+	lingerLeast = 4 << 20
 )
 
 // Server returns a server for the handler with the limits of this package. The rest of its time-outs

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -26,7 +27,9 @@ type call struct {
 	id     string
 	logger *slog.Logger
 	caller engine.Caller
+	once   exchange.Once
 	answer answer
+	accept string       // the header, for what can be answered in several types
 	route  *chi.Context // nil before and after routing
 
 	giveBack []func() // what was taken of what requests share, to be given back at the end
@@ -102,7 +105,7 @@ var (
 	}
 	preflight = []header{
 		{"Access-Control-Allow-Methods", []string{"GET, HEAD, POST, PATCH, DELETE, OPTIONS"}},
-		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, X-Registration-Token, X-Request-Id"}},
+		{"Access-Control-Allow-Headers", []string{"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, X-Registration-Token, X-Request-Id"}},
 		{"Access-Control-Max-Age", []string{"86400"}},
 	}
 )

@@ -120,6 +120,8 @@ func demand(e *openapi3.SchemaError) string {
 			words[i] = fmt.Sprint(v)
 		}
 		return "must be one of " + strings.Join(words, ", ")
+	case "minItems":
+		return "must not be empty"
 	case "minLength":
 		return "must not be empty"
 	case "maxLength":

@@ -36,6 +36,7 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
 	b := r.Body.(*body)
 	cmd := &exchange.Create{
+		Once:         callOf(ctx).once,
 		Intent:       b.text("intent"),
 		Context:      compactOrNil(b.get("context").raw),
 		Priority:     b.text("priority"),
@@ -50,17 +51,23 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 
 // GetRequest implements GET …/requests/{ref}.
 func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
+	if err := h.awaitNews(ctx, r.Ref, r.Params); err != nil {
+		return nil, err
+	}
 	thread, err := h.exchange.Thread(ctx, callOf(ctx).caller, r.Ref)
 	if err != nil {
 		return nil, err
 	}
-	return threadAnswer{thread}, nil
+	if media := r.Params.Media; media != nil && *media == server.MediaLink {
+		linkMedia(thread, r.ExchangeID)
+	}
+	return threadAnswer{thread, ctx}, nil
 }
 
 // UpdateRequest implements PATCH …/requests/{ref}.
 func (h *handlers) UpdateRequest(ctx context.Context, r server.UpdateRequestRequestObject) (server.UpdateRequestResponseObject, error) {
 	b := r.Body.(*body)
-	cmd := &exchange.Update{Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
+	cmd := &exchange.Update{Once: callOf(ctx).once, Ref: r.Ref, Status: b.text("status"), Message: b.text("message")}
 	for _, block := range b.get("mess").items {
 		cmd.Mess = append(cmd.Mess, compact(block))
 	}

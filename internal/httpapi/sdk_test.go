@@ -46,7 +46,7 @@ func TestSDK(t *testing.T) {
 	}
 	register := func(id string) *sdk.ClientWithResponses {
 		body := sdk.Registration{ExecutorID: id, Capabilities: &[]string{"photo:capture"}, Notifications: &sdk.Channels{ntfy}}
-		got := must[*sdk.RegisterExecutorResponse](t)(dialSDK(t, server.URL, "").RegisterExecutorWithResponse(ctx, "home", body))
+		got := must[*sdk.RegisterExecutorResponse](t)(dialSDK(t, server.URL, "").RegisterExecutorWithResponse(ctx, "home", nil, body))
 		if got.JSON201 == nil {
 			t.Fatalf("register: %s", got.Body)
 		}
@@ -55,25 +55,36 @@ func TestSDK(t *testing.T) {
 	agent, phone := register("agent"), register("phone")
 
 	priority := sdk.Urgent
-	created := must[*sdk.CreateRequestResponse](t)(agent.CreateRequestWithResponse(ctx, "home", sdk.Request{
+	key := "5d1f7e3a-1c1e-4f0e-9a53-1f2e7d3f7c11"
+	request := sdk.Request{
 		Intent: "Check the door", Priority: &priority, Context: &[]sdk.Content{"bed time", map[string]any{"image": "data:,"}},
 		AdditionalProperties: map[string]any{"floor": 2},
-	}))
+	}
+	created := must[*sdk.CreateRequestResponse](t)(agent.CreateRequestWithResponse(ctx, "home", &sdk.CreateRequestParams{IdempotencyKey: &key}, request))
 	if created.JSON201 == nil || created.JSON201.Status != sdk.Pending {
 		t.Fatalf("create: %s", created.Body)
 	}
 	ref := created.JSON201.Ref
+	again := must[*sdk.CreateRequestResponse](t)(agent.CreateRequestWithResponse(ctx, "home", &sdk.CreateRequestParams{IdempotencyKey: &key}, request))
+	if again.JSON201 == nil || again.JSON201.Ref != ref {
+		t.Fatalf("create again: %s", again.Body)
+	}
+	request.Intent = "Check the window"
+	reused := must[*sdk.CreateRequestResponse](t)(agent.CreateRequestWithResponse(ctx, "home", &sdk.CreateRequestParams{IdempotencyKey: &key}, request))
+	if reused.JSON422 == nil || reused.JSON422.Code != sdk.ErrorCodeIdempotencyKeyReused {
+		t.Fatalf("another request with the same key: %s", reused.Body)
+	}
 
 	claim, done := sdk.WordClaimed, sdk.WordCompleted
-	claimed := must[*sdk.UpdateRequestResponse](t)(phone.UpdateRequestWithResponse(ctx, "home", ref, sdk.ThreadChange{Status: &claim}))
+	claimed := must[*sdk.UpdateRequestResponse](t)(phone.UpdateRequestWithResponse(ctx, "home", ref, nil, sdk.ThreadChange{Status: &claim}))
 	if claimed.JSON200 == nil || claimed.JSON200.Status != sdk.Claimed {
 		t.Fatalf("claim: %s", claimed.Body)
 	}
-	second := must[*sdk.UpdateRequestResponse](t)(agent.UpdateRequestWithResponse(ctx, "home", ref, sdk.ThreadChange{Status: &claim}))
+	second := must[*sdk.UpdateRequestResponse](t)(agent.UpdateRequestWithResponse(ctx, "home", ref, nil, sdk.ThreadChange{Status: &claim}))
 	if second.JSON409 == nil || second.JSON409.Code != sdk.ErrorCodeAlreadyClaimed {
 		t.Fatalf("second claim: %d %s", second.StatusCode(), second.Body)
 	}
-	completed := must[*sdk.UpdateRequestResponse](t)(phone.UpdateRequestWithResponse(ctx, "home", ref, sdk.ThreadChange{
+	completed := must[*sdk.UpdateRequestResponse](t)(phone.UpdateRequestWithResponse(ctx, "home", ref, nil, sdk.ThreadChange{
 		Status: &done, Mess: &[]sdk.Block{{Response: &sdk.ResponseBlock{Content: []any{"Closed"}}}},
 	}))
 	if completed.JSON200 == nil {
@@ -113,7 +124,7 @@ func wantLife(t *testing.T, url string, phone *sdk.ClientWithResponses) {
 func wantCompleted(t *testing.T, agent *sdk.ClientWithResponses, ref string) {
 	t.Helper()
 	ctx := t.Context()
-	read := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", ref))
+	read := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", ref, nil))
 	if read.JSON200 == nil {
 		t.Fatalf("read: %s", read.Body)
 	}
@@ -129,7 +140,7 @@ func wantCompleted(t *testing.T, agent *sdk.ClientWithResponses, ref string) {
 	if list.JSON200 == nil || len(list.JSON200.Threads) != 1 || list.JSON200.Threads[0].Ref != ref {
 		t.Errorf("list: %s", list.Body)
 	}
-	if got := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", "none")); got.JSON404 == nil || got.JSON404.Error != "Thread not found" {
+	if got := must[*sdk.GetRequestResponse](t)(agent.GetRequestWithResponse(ctx, "home", "none", nil)); got.JSON404 == nil || got.JSON404.Error != "Thread not found" {
 		t.Errorf("no thread: %s", got.Body)
 	}
 }

@@ -3,10 +3,14 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
 const (
@@ -51,6 +55,46 @@ func (w willing) Update(ctx context.Context, _ engine.Caller, cmd *exchange.Upda
 
 func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*engine.Thread, error) {
 	return someThread(ref), w.do(ctx)
+}
+
+func (w willing) Import(ctx context.Context, _ engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error) {
+	var all []exchange.ThreadState
+	for _, t := range threads {
+		all = append(all, exchange.ThreadState{Ref: t.Ref(), Status: t.View().Status})
+	}
+	return all, w.do(ctx)
+}
+
+func (w willing) Export(ctx context.Context, _ engine.Caller, ref string) (*messeaf.Thread, error) {
+	t, err := messeaf.New(messeaf.View{Envelope: messeaf.Envelope{Ref: ref, Requestor: "agent", Status: "pending", Created: someTime, Updated: someTime, Intent: "Look"}})
+	return t, errors.Join(err, w.do(ctx))
+}
+
+func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {
+	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: strings.NewReader("a photo")}, w.do(ctx)
+}
+
+func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
+	size, err := io.Copy(io.Discard, content)
+	if err != nil {
+		return exchange.Attachment{}, err
+	}
+	return exchange.Attachment{Key: "attachments/exchange=home/" + ref + "/1", Name: name, Type: mediaType, Size: size}, w.do(ctx)
+}
+
+func (w willing) AwaitThread(ctx context.Context, _ engine.Caller, _ string, _ int64, _ time.Duration) error {
+	return w.do(ctx)
+}
+
+func (w willing) Events(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, _ int) (*engine.EventPage, error) {
+	return &engine.EventPage{Next: 7}, w.do(ctx)
+}
+
+func (w willing) Follow(ctx context.Context, _ engine.Caller, _ engine.EventFilter, _ int64, deliver func(engine.EventBatch) error) error {
+	if err := w.do(ctx); err != nil {
+		return err
+	}
+	return deliver(engine.EventBatch{Seq: 7})
 }
 
 func (w willing) ThreadsSince(ctx context.Context, _ engine.Caller, _ exchange.Filter, _ int64) ([]exchange.Thread, int64, error) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,11 +30,13 @@ type gate struct {
 type operation struct {
 	secured   bool // it takes an API key
 	registers bool // it takes the registration token, where there is one
+	keyed     bool // it takes an Idempotency-Key
 	path      []*openapi3.Parameter
 	strict    []*openapi3.Parameter // those of path that may not be any text, as every part of a path is
 	query     []*openapi3.Parameter
 	queries   memo             // that have passed: a program asks the same again and again
-	body      *openapi3.Schema // nil where it takes none
+	body      *openapi3.Schema // nil where it takes none, or somebody's file
+	others    []string         // types besides JSON that the body may have
 	lenient   func(*body, *openapi3.Schema)
 	route     *routers.Route
 }
@@ -68,10 +71,16 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			}
 		case openapi3.ParameterInQuery:
 			o.query = append(o.query, ref.Value)
+		case openapi3.ParameterInHeader:
+			o.keyed = o.keyed || ref.Value.Name == idempotencyHeader
 		}
 	}
 	if op.RequestBody != nil {
-		o.body = op.RequestBody.Value.Content.Get("application/json").Schema.Value
+		if content := op.RequestBody.Value.Content[mediaJSON]; content != nil { // else its handler reads it
+			o.body = content.Schema.Value
+			o.others = slices.Sorted(maps.Keys(op.RequestBody.Value.Content))
+			o.others = slices.DeleteFunc(o.others, func(media string) bool { return media == mediaJSON })
+		}
 	}
 	if op.OperationID == "createRequest" {
 		o.lenient = lenientRequest
@@ -114,6 +123,7 @@ func (g *gate) validate(next http.Handler) http.Handler {
 // admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
 // 429, 401, 403, 413, 415, 400.
 func (g *gate) admit(r *http.Request, op *operation) error {
+	callOf(r.Context()).accept = r.Header.Get("Accept")
 	switch {
 	case op.secured:
 		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {
@@ -124,15 +134,18 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 			return err
 		}
 	}
-	var text []byte
+	var (
+		text  []byte
+		media string
+	)
 	if op.body != nil {
 		if r.ContentLength > maxBody {
 			return errTooLarge()
 		}
-		if err := wantsJSON(r); err != nil {
+		var err error
+		if media, err = op.announced(r); err != nil {
 			return err
 		}
-		var err error
 		if text, err = g.readBody(r); err != nil {
 			return err
 		}
@@ -140,7 +153,15 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 	if err := op.checkParameters(r); err != nil {
 		return err
 	}
+	key, err := op.idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	if op.body == nil {
+		return nil
+	}
+	if media != "" {
+		r.Body = &body{media: media, raw: text} // what it holds is the handler's to judge
 		return nil
 	}
 	b, err := op.checkBody(text)
@@ -148,6 +169,9 @@ func (g *gate) admit(r *http.Request, op *operation) error {
 		return err
 	}
 	r.Body = b
+	if key != "" {
+		callOf(r.Context()).once = onceOf(r, key, text)
+	}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func TestWalk(t *testing.T) {
 		{"complete", completed, `{"ref":"REF","status":"completed"}`},
 		{"thread", thread, `{"thread":{` + summary("completed", `"my-phone"`) + `,"messages":[` +
 			`{"from":"claude-agent","ts":"TIME","mess":[{"request":{"intent":"Check if the garage door is closed","context":["Getting ready for bed"],"priority":"normal","response_hint":["image"]}}]},` +
-			`{"from":"my-phone","ts":"TIME","mess":[{"status":{"re":"REF","code":"completed"}},{"response":{"content":["Door is locked",{"image":"data:image/..."}]}}]}]}}`},
+			`{"from":"my-phone","ts":"TIME","mess":[{"status":{"re":"REF","code":"completed"}},{"response":{"content":["Door is locked",{"image":"data:image/..."}]}}]}],"seq":7}}`},
 		{"executors", executors, `{"executors":[` +
 			`{"id":"my-phone","display_name":"My Phone","capabilities":["photo:capture","location:indoor"],"last_seen":"TIME","created_at":"TIME"},` +
 			`{"id":"claude-agent","display_name":"claude-agent","capabilities":[],"last_seen":"TIME","created_at":"TIME"}]}`},

@@ -47,16 +47,18 @@
 // times can't be those of events, whose times never go back, and a history may hold actions that are
 // no changes of a status (created, dispatched, replied).
 //
-//	thread_imported  actor: who imports   payload: {"documents": [envelope, message, …]}
+//	thread_imported  actor: who imports   payload: {"documents": [envelope, message, …], "attachments": […]}
 //
 // The rules, which import nothing, fold it by reading the documents as they read any payload: from the
 // envelope ref, requestor, executor, status (in any accepted spelling, set directly), priority, intent,
-// created, updated; from each message from, received and MESS. They were checked here. A server that
+// created, expires; from each message from, received and MESS. They were checked here. A server that
 // does not know this type of event goes read-only, as it should. The command is refused (409) where the
 // exchange has that ref, before anything is stored. The executors named need not be known to the
 // exchange. What is terminal stays so; what is pending can be claimed and goes on as any other thread.
-// In lists it stands where its event puts it, the newest, and shows the updated of its file. The bytes
-// of Attachments are kept beside the log, under FileName, before the event.
+// In lists it stands where its event puts it, the newest, and shows the time of that: lists are in the
+// order of updates, and who reads on from a page or a time must not miss it. The updated of its file is in
+// its documents, where an export finds it. The bytes of Attachments are kept beside the log before the
+// event, which names them by FileName.
 //
 // Export is the reverse. A thread that was made here is New(view), with a history of an entry per
 // event: "created", then the status of each change ("pending" for one that was given back), By the
@@ -67,10 +69,9 @@
 // instead. What an exchange holds of older data may be no thread of the format (a status nobody knows,
 // a requestor without a name). It is written as it is, and refused by who imports it.
 //
-// A body {files: [{name, content}]} has texts for contents. Bytes of attachments don't survive that: who
-// decodes it must agree with its clients on base64 for them. Size limits here are for all of a body or
-// zip together; a command that imports a folder reads it thread by thread, a file for ParseV1 or the files
-// of a folder for ParseV2, so that the limits are those of one thread.
+// A body {files: [{name, content}]} has texts for contents, so attachments are base64 there. Size limits
+// here are for all of a body or zip together; a command that imports a folder sends it thread by thread, a
+// file for ParseV1 or the files of a folder for ParseV2, so that the limits are those of one thread.
 //
 // # Measured
 //

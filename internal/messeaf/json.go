@@ -151,3 +151,9 @@ func (p *problem) under(steps ...any) *problem {
 	}
 	return p
 }
+
+// Fits reports whether a file can hold a JSON value as it is.
+func Fits(value json.RawMessage) bool {
+	_, err := normal(value)
+	return err == nil
+}

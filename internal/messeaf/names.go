@@ -198,3 +198,28 @@ func tokenize(id string) string {
 	}
 	return strings.Trim(token, "-.")
 }
+
+// FileKind is what a file is, by its name.
+type FileKind int
+
+// The kinds of files. Attachments stand in the folder of a v2 thread.
+const (
+	FileOther FileKind = iota
+	FileV1
+	FileV2
+	FileAttachment
+)
+
+// Kind returns what a file is by its name without folders, and of which thread, as far as the name says.
+func Kind(name string) (kind FileKind, ref string) {
+	if ref, ok := parseV1(name); ok {
+		return FileV1, ref
+	}
+	if _, ref, ok := parseV2(name); ok {
+		return FileV2, ref
+	}
+	if _, ok := ParseAttachmentName(name); ok {
+		return FileAttachment, ""
+	}
+	return FileOther, ""
+}

@@ -51,19 +51,49 @@ func FromDocuments(documents []json.RawMessage, attachments []Attachment) (*Thre
 	if len(documents) == 0 {
 		return nil, &Error{Problem: "there is no envelope"}
 	}
+	if err := checkNames(attachments); err != nil {
+		return nil, err
+	}
+	b.attach(attachments)
+	return b.thread(), nil
+}
+
+// WithAttachments returns the thread with further files beside it. Two of one name are told apart by the
+// second's serial number, which becomes the next that is free.
+func (t *Thread) WithAttachments(further []Attachment) (*Thread, error) {
+	all := slices.Clone(t.attachments)
+	names := map[string]bool{}
+	for _, a := range all {
+		names[a.FileName()] = true
+	}
+	for _, a := range further {
+		for names[a.FileName()] {
+			a.Serial++
+		}
+		names[a.FileName()] = true
+		all = append(all, a)
+	}
+	if err := checkNames(all); err != nil {
+		return nil, err
+	}
+	b := &builder{t: *t}
+	b.attach(all)
+	return b.thread(), nil
+}
+
+func checkNames(attachments []Attachment) error {
 	names := map[string]bool{}
 	for _, a := range attachments {
 		name := a.FileName()
 		if _, ok := ParseAttachmentName(name); !ok {
-			return nil, inFile(name, "is no name of an attachment")
+			return inFile(name, "is no name of an attachment")
 		}
 		if names[name] {
-			return nil, inFile(name, "is there twice")
+			return inFile(name, "is there twice")
 		}
 		names[name] = true
 	}
-	b.attach(attachments)
-	return b.thread(), nil
+	return nil
 }
 
 // builder makes a thread of documents in their normal form.

@@ -17,6 +17,7 @@ const (
 	readFile    = "eventlog/read.go"
 	replayFile  = "eventlog/replay.go"
 	submitFile  = "eventlog/submit.go"
+	onceFile    = "exchange/once.go"
 )
 
 // Pieces of more than one mutant.
@@ -165,6 +166,20 @@ func once(p *pending, state Tentative, now time.Time) []Draft {
 	}},
 	{"an unknown key is refused from memory", []edit{
 		{"engine/auth.go", "	if !ok || foreign {\n", "	if foreign {\n"},
+	}},
+
+	// Idempotency keys.
+	{"a key is not committed with its command", []edit{
+		{onceFile, "	return append(drafts, note), refusal\n", "	_ = note\n	return drafts, refusal\n"},
+	}},
+	{"a key of a refused command is not committed", []edit{
+		{onceFile, "status = RecordedStatus(refusal.Code); status == 0 {", "status = RecordedStatus(refusal.Code); status >= 0 {"},
+	}},
+	{"a snapshot is without the keys", []edit{
+		{"exchange/answersencode.go", "			t.answers.add(a)\n", "			_ = a\n"},
+	}},
+	{"a key lives for an hour", []edit{
+		{onceFile, "KeyLife = 24 * time.Hour", "KeyLife = time.Hour"},
 	}},
 
 	// Merges.

@@ -40,6 +40,7 @@ type client struct {
 	key     string
 	caller  engine.Caller
 	running *operation // nil while it thinks
+	again   *operation // what it sends once more, with its key; nil for nothing
 }
 
 // operation is one call of a client, and its answer.
@@ -55,6 +56,12 @@ type operation struct {
 	cancel  context.CancelFunc
 
 	begun int64 // what had been shown when it began: no answer may show less
+
+	keyed   bool       // the token is its idempotency key
+	since   int64      // begun, of the first of those with that key
+	tries   int        // before this one
+	doubt   bool       // one of them may have been carried out
+	repeats *operation // one of them that was answered
 
 	done   bool
 	err    error
@@ -74,7 +81,18 @@ func (o *operation) String() string {
 	if o.token != "" {
 		s += " " + o.token
 	}
+	if o.tries > 0 {
+		s += ", again"
+	}
 	return s
+}
+
+// once is the operation's idempotency key.
+func (o *operation) once() (none exchange.Once) {
+	if !o.keyed {
+		return none
+	}
+	return exchange.NewOnce(o.token, string(o.action), "", nil)
 }
 
 // run makes the call. It runs in a goroutine of its own and touches nothing but the operation.
@@ -86,7 +104,7 @@ func (o *operation) run(e *engine.Engine) {
 	case authenticate:
 		o.caller, o.err = e.Authenticate(o.ctx, home, c.key)
 	case create:
-		cmd := &exchange.Create{Intent: o.token, Request: json.RawMessage(fmt.Sprintf(`{"intent":%q}`, o.token))}
+		cmd := &exchange.Create{Once: o.once(), Intent: o.token, Request: json.RawMessage(fmt.Sprintf(`{"intent":%q}`, o.token))}
 		if o.err = e.Create(o.ctx, c.caller, cmd); o.err == nil {
 			o.ref, o.status = cmd.Result.Ref, cmd.Result.Status
 		}
@@ -98,7 +116,7 @@ func (o *operation) run(e *engine.Engine) {
 	case list:
 		o.shown, o.err = e.Threads(o.ctx, c.caller, exchange.Filter{})
 	default:
-		cmd := &exchange.Update{Ref: o.thread.ref, Status: statuses[o.action], Message: o.token}
+		cmd := &exchange.Update{Once: o.once(), Ref: o.thread.ref, Status: statuses[o.action], Message: o.token}
 		if o.action == say {
 			cmd.Message, cmd.Mess = "", []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"note":%q}`, o.token))}
 		}
@@ -124,6 +142,9 @@ func (o *operation) code() exchange.Code {
 func (w *world) begin(o *operation) {
 	r := o.replica
 	o.process, o.begun = r.process, w.shown
+	if o.tries == 0 {
+		o.since = o.begun
+	}
 	patience := time.Hour
 	if !w.quiet && w.rng.IntN(3) == 0 {
 		patience = time.Duration(w.rng.Int64N(int64(12 * time.Second)))
@@ -146,8 +167,17 @@ func (w *world) compose(c *client) *operation {
 	if w.rng.IntN(3) == 0 {
 		r = w.replicas[w.rng.IntN(len(w.replicas))]
 	}
+	if c.again != nil { // at another replica, more often than not
+		r = w.replicas[(c.again.replica.number+1+w.rng.IntN(3))%len(w.replicas)]
+	}
 	if !r.takesCalls(w) {
 		return nil
+	}
+	if o := c.again; o != nil {
+		c.again = nil
+		o.replica = r
+		w.counts.retries++
+		return o
 	}
 	w.tokens++
 	o := &operation{client: c, replica: r, token: fmt.Sprintf("tok-%d", w.tokens)}
@@ -173,5 +203,21 @@ func (w *world) compose(c *client) *operation {
 	if o.action == look || o.action == list {
 		o.token = ""
 	}
+	o.keyed = o.token != "" && w.rng.IntN(2) == 0
 	return o
 }
+
+// mayRepeat lets a client send a call with a key once more, mostly. doubt says that it may have been carried out.
+func (w *world) mayRepeat(o *operation, doubt bool) bool {
+	if !o.keyed || w.quiet || o.tries == mostTries || w.rng.IntN(5) == 0 {
+		return false
+	}
+	o.client.again = &operation{
+		action: o.action, token: o.token, client: o.client, replica: o.replica, thread: o.thread,
+		keyed: true, since: o.since, tries: o.tries + 1, doubt: o.doubt || doubt,
+	}
+	return true
+}
+
+// mostTries is how often a call is sent again.
+const mostTries = 4

@@ -2,9 +2,9 @@
 // world of which every turn is chosen by one seeded scheduler. It holds tests only.
 //
 // A run is twenty days of three replicas on one store, five clients, and all that can go wrong between them:
-// requests and answers that are lost, late or cut, the SDK's own retries, crashes and restarts, processes that
-// are suspended for days, clocks that are days off, and merges by every replica. Whatever happens, what the
-// clients are told must be what the log in the store says (witness_test.go and judge_test.go hold them
+// requests and answers that are lost, late or cut, the SDK's own retries and those of clients with an
+// idempotency key, crashes and restarts, processes that are suspended for days, clocks that are days off, and
+// merges by every replica. Whatever happens, what the clients are told must be what the log in the store says (witness_test.go and judge_test.go hold them
 // against each other), and in the end the store must hold exactly that log.
 //
 // # One turn at a time

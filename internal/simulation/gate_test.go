@@ -1,19 +1,13 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 
-	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
-	"gocloud.dev/gcerrors"
 
-	real "github.com/mess-exchange/mess-exchange/internal/bucket"
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 )
 
 // kind is what a request does.
@@ -45,16 +39,16 @@ type gate interface {
 
 // view is a process's way to the bucket: all that the log and the engine ask of a storage type.
 type view struct {
+	callblob.Portal
 	bucket *bucket
 	gate   gate // nil: every request is answered at once
-	portal *blob.Bucket
 	clock  func() time.Time
 	number int // of its replica
 }
 
 func newView(b *bucket, g gate, number int, clock func() time.Time) *view {
 	v := &view{bucket: b, gate: g, clock: clock, number: number}
-	v.portal = blob.NewBucket(driverBucket{v})
+	v.Portal = callblob.Open(calls{v})
 	return v
 }
 
@@ -78,35 +72,9 @@ func (v *view) put(ctx context.Context, key string, data []byte, c condition) er
 	return v.pass(ctx, request{kind: kindPut, key: key, evaluate: func() answer { return v.bucket.put(key, data, c) }}).err
 }
 
-// Bucket returns the view as a portable bucket.
-func (v *view) Bucket() *blob.Bucket { return v.portal }
-
-func (v *view) ListAfter(prefix, key string) *blob.ListOptions {
-	return &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
-		var after *string
-		if as(&after) {
-			*after = max(*after, key)
-		}
-		return nil
-	}}
-}
-
-func (v *view) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
-	return real.ReadRange(ctx, v.portal, key, start, length)
-}
-
-func (v *view) is(err, target error) bool {
-	var own error
-	return errors.Is(err, target) || v.portal.ErrorAs(err, &own) && errors.Is(own, target)
-}
-
-func (v *view) Exists(err error) bool    { return v.is(err, errExists) }
-func (v *view) NoSuchKey(err error) bool { return v.is(err, errNoSuchKey) }
-func (v *view) Changed(err error) bool   { return v.is(err, errChanged) }
-func (v *view) Definite(err error) bool  { return v.is(err, errRefused) }
-func (v *view) Fatal(error) bool         { return false }
-func (v *view) Shared() bool             { return true }
-func (v *view) Now() time.Time           { return v.clock() }
+func (v *view) Fatal(error) bool { return false }
+func (v *view) Shared() bool     { return true }
+func (v *view) Now() time.Time   { return v.clock() }
 
 type dateKey struct{}
 
@@ -126,135 +94,43 @@ func (v *view) Settle(context.Context, string) error { return nil }
 func (v *view) Spelling(context.Context, string, string) (string, error) { return "", nil }
 
 func (v *view) Load(ctx context.Context, key string) ([]byte, string, error) {
-	data, err := v.portal.ReadAll(ctx, key)
+	data, err := v.Bucket().ReadAll(ctx, key)
 	if err != nil {
 		return nil, "", err
 	}
-	return data, stored{data: data}.version(), nil
+	return data, callblob.Version(data), nil
 }
 
 func (v *view) Replace(ctx context.Context, key, version string, data []byte) error {
 	return v.put(ctx, key, data, condition{absent: version == "", version: version})
 }
 
-// driverBucket is a view as gocloud wants it.
-type driverBucket struct{ v *view }
-
-func (d driverBucket) ErrorCode(err error) gcerrors.ErrorCode {
-	switch {
-	case errors.Is(err, errExists):
-		return gcerrors.FailedPrecondition
-	case errors.Is(err, errNoSuchKey):
-		return gcerrors.NotFound
-	case errors.Is(err, errRefused):
-		return gcerrors.PermissionDenied
-	case errors.Is(err, context.Canceled):
-		return gcerrors.Canceled
-	case errors.Is(err, context.DeadlineExceeded):
-		return gcerrors.DeadlineExceeded
-	}
-	return gcerrors.Unknown
+// get asks for an object, of which the bytes from one on are wanted.
+func (v *view) get(ctx context.Context, key string, from int64) answer {
+	return v.pass(ctx, request{kind: kindGet, key: key, from: from, evaluate: func() answer { return v.bucket.get(key) }})
 }
 
-func (d driverBucket) As(any) bool  { return false }
-func (d driverBucket) Close() error { return nil }
+// calls are a view's, each passing the gate.
+type calls struct{ v *view }
 
-// ErrorAs hands out the error that the portable type hides.
-func (d driverBucket) ErrorAs(err error, i any) bool {
-	p, ok := i.(*error)
-	if ok {
-		*p = err
-	}
-	return ok
+func (c calls) Get(ctx context.Context, key string, from int64) (callblob.Object, error) {
+	a := c.v.get(ctx, key, from)
+	return a.object, a.err
 }
 
-func (d driverBucket) get(ctx context.Context, key string, from int64) answer {
-	return d.v.pass(ctx, request{kind: kindGet, key: key, from: from, evaluate: func() answer { return d.v.bucket.get(key) }})
+func (c calls) Stat(ctx context.Context, key string) (callblob.Object, error) {
+	return c.Get(ctx, key, 0)
 }
 
-func (d driverBucket) Attributes(ctx context.Context, key string) (*driver.Attributes, error) {
-	a := d.get(ctx, key, 0)
-	if a.err != nil {
-		return nil, a.err
-	}
-	return &driver.Attributes{ModTime: a.object.mod, Size: int64(len(a.object.data)), ETag: `"` + a.object.version() + `"`}, nil
+func (c calls) List(ctx context.Context, o *driver.ListOptions) ([]*driver.ListObject, []byte, error) {
+	a := c.v.pass(ctx, request{kind: kindList, key: o.Prefix, evaluate: func() answer { return c.v.bucket.list(o) }})
+	return a.entries, a.next, a.err
 }
 
-func (d driverBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
-	after := string(o.PageToken)
-	if o.BeforeList != nil {
-		if err := o.BeforeList(func(i any) bool {
-			p, ok := i.(**string)
-			if ok {
-				*p = &after
-			}
-			return ok
-		}); err != nil {
-			return nil, err
-		}
-	}
-	asked := driver.ListOptions{Prefix: o.Prefix, Delimiter: o.Delimiter, PageSize: o.PageSize, PageToken: []byte(after)}
-	a := d.v.pass(ctx, request{kind: kindList, key: o.Prefix, evaluate: func() answer { return d.v.bucket.list(&asked) }})
-	return &driver.ListPage{Objects: a.entries, NextPageToken: a.next}, a.err
+func (c calls) Put(ctx context.Context, key string, data []byte, absent bool) error {
+	return c.v.put(ctx, key, data, condition{absent: absent})
 }
 
-type reader struct {
-	io.Reader
-	attrs driver.ReaderAttributes
-}
-
-func (r *reader) Close() error                         { return nil }
-func (r *reader) Attributes() *driver.ReaderAttributes { return &r.attrs }
-func (r *reader) As(any) bool                          { return false }
-
-func (d driverBucket) NewRangeReader(ctx context.Context, key string, offset, length int64, _ *driver.ReaderOptions) (driver.Reader, error) {
-	a := d.get(ctx, key, offset)
-	size := int64(len(a.object.data))
-	data := a.object.data[min(offset, size):]
-	if length >= 0 {
-		data = data[:min(length, int64(len(data)))]
-	}
-	r := &reader{Reader: bytes.NewReader(data), attrs: driver.ReaderAttributes{ModTime: a.object.mod, Size: size}}
-	switch {
-	case errors.Is(a.err, errCut) && a.object.data != nil: // its head came through, and the first of its lines
-		r.Reader = bytes.NewReader(data[:bytes.IndexByte(data, '\n')+1])
-	case a.err != nil:
-		return nil, a.err
-	}
-	return r, nil
-}
-
-type writer struct {
-	bytes.Buffer
-	ctx  context.Context
-	v    *view
-	key  string
-	once bool
-}
-
-func (d driverBucket) NewTypedWriter(ctx context.Context, key, _ string, o *driver.WriterOptions) (driver.Writer, error) {
-	return &writer{ctx: ctx, v: d.v, key: key, once: o.IfNotExist}, nil
-}
-
-func (w *writer) Close() error {
-	if err := w.ctx.Err(); err != nil {
-		return fmt.Errorf("%w to begin: %w", errRefused, err)
-	}
-	return w.v.put(w.ctx, w.key, w.Bytes(), condition{absent: w.once})
-}
-
-func (d driverBucket) Copy(ctx context.Context, dst, src string, _ *driver.CopyOptions) error {
-	a := d.get(ctx, src, 0)
-	if a.err != nil {
-		return a.err
-	}
-	return d.v.put(ctx, dst, a.object.data, condition{})
-}
-
-func (d driverBucket) Delete(ctx context.Context, key string, _ *driver.DeleteOptions) error {
-	return d.v.pass(ctx, request{kind: kindDelete, key: key, evaluate: func() answer { return d.v.bucket.delete(key) }}).err
-}
-
-func (d driverBucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (string, error) {
-	return "", errors.New("not supported")
+func (c calls) Delete(ctx context.Context, key string) error {
+	return c.v.pass(ctx, request{kind: kindDelete, key: key, evaluate: func() answer { return c.v.bucket.delete(key) }}).err
 }

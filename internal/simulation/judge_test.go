@@ -15,17 +15,45 @@ func (w *world) judge(o *operation) {
 	w.counts.answers++
 	if o.process != o.replica.process {
 		w.counts.unknown++
+		w.mayRepeat(o, true)
 		return // the process is gone, and with it the answer
 	}
 	seq, problem := w.explain(o)
+	if problem == "" && o.keyed && o.final() && o.repeats == nil && w.rng.IntN(8) == 0 && w.mayRepeat(o, true) {
+		o.client.again.repeats = o
+	}
 	if problem != "" {
 		w.fail("%s, begun when %d was shown, answered %q with the log at %d: %s", o, o.begun, o.code(), w.witness.head(), problem)
 	}
 	w.shown = max(w.shown, seq)
 }
 
+// final tells an answer that stands from one that says that nobody knows, or that nothing was done.
+func (o *operation) final() bool {
+	switch o.code() {
+	case exchange.CodeOutcomeUnknown, exchange.CodeUnavailable, exchange.CodeOverloaded:
+		return false
+	}
+	return true
+}
+
+// repeated: what was answered before is answered again, unless the key may be forgotten by now.
+func (w *world) repeated(o *operation) bool {
+	was := o.repeats
+	if was.code() == o.code() && was.ref == o.ref && was.status == o.status && fmt.Sprint(was.err) == fmt.Sprint(o.err) {
+		return true
+	}
+	if !w.witness.forgotten(o.since, w.witness.log[w.witness.head()].TS) {
+		w.fail("%s was answered %q, %s of %s (%v), and again %q, %s of %s (%v)", o, was.code(), was.status, was.ref, was.err, o.code(), o.status, o.ref, o.err)
+	}
+	return false
+}
+
 // explain returns the least seq of the log that explains an answer, or what is wrong with it.
 func (w *world) explain(o *operation) (seq int64, problem string) {
+	if o.repeats != nil && o.final() && w.repeated(o) {
+		return o.begun, ""
+	}
 	switch code := o.code(); code {
 	case "":
 		switch o.action {
@@ -41,18 +69,20 @@ func (w *world) explain(o *operation) (seq int64, problem string) {
 		return w.acknowledged(o)
 	case exchange.CodeOutcomeUnknown:
 		w.counts.unknown++
+		w.mayRepeat(o, true)
 		return o.begun, ""
 	case exchange.CodeUnavailable, exchange.CodeOverloaded:
 		w.counts.unknown++
-		if o.token != "" {
+		if o.token != "" && !o.doubt {
 			w.witness.bar(o.token, "was answered that nothing was stored")
+		}
+		if w.mayRepeat(o, false) {
+			w.witness.unbar(o.token)
 		}
 		return o.begun, ""
 	default:
 		w.counts.refused++
-		if o.token != "" {
-			w.witness.bar(o.token, "was refused")
-		}
+		w.bar(o, "was refused")
 		return w.refused(o, code)
 	}
 }
@@ -61,12 +91,12 @@ func (w *world) explain(o *operation) (seq int64, problem string) {
 func (w *world) acknowledged(o *operation) (int64, string) {
 	commit, there := w.witness.commits[o.token]
 	if !there {
-		w.witness.bar(o.token, "changed nothing")
+		w.bar(o, "changed nothing")
 		return w.refused(o, "")
 	}
 	w.counts.acknowledged++
 	end := w.witness.end(commit)
-	if end <= o.begun {
+	if end <= o.since {
 		return 0, fmt.Sprintf("it is in the log at %d already", end)
 	}
 	var last entry // of the command
@@ -79,6 +109,17 @@ func (w *world) acknowledged(o *operation) (int64, string) {
 		return 0, fmt.Sprintf("it says %s of %s, and the log %s of %s", o.status, o.ref, want, last.Thread)
 	}
 	return max(o.begun, last.Seq), ""
+}
+
+// bar notes that an answered command must never be in the log from now on: for good, or as long as its key is known.
+func (w *world) bar(o *operation, why string) {
+	if o.token == "" {
+		return
+	}
+	w.witness.bar(o.token, why)
+	if o.keyed {
+		w.witness.until[o.token] = o.since
+	}
 }
 
 // wants is the status that a command leaves, "" where it leaves any.
@@ -102,11 +143,11 @@ func (w *world) refused(o *operation, code exchange.Code) (int64, string) {
 		return 0, "nobody has that name"
 	case o.thread == nil:
 		return 0, fmt.Sprintf("nothing explains it: %v", o.err)
-	case code == exchange.CodeThreadNotFound && o.thread.versions[0].from > o.begun:
+	case code == exchange.CodeThreadNotFound && o.thread.versions[0].from > o.since:
 		return o.begun, ""
 	}
 	for _, v := range o.thread.versions {
-		if v.until >= o.begun && o.expects(v.thread) == outcome(code) {
+		if v.until >= o.since && o.expects(v.thread) == outcome(code) {
 			return max(o.begun, v.from), ""
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
@@ -204,7 +205,7 @@ func (w *world) stop(r *replica) {
 		if c.stage == sent && w.rng.IntN(2) == 0 {
 			w.makeLate(c)
 		}
-		c.reply <- answer{err: errRefused}
+		c.reply <- answer{err: callblob.ErrRefused}
 	}
 	r.kill()
 	r.up, r.starting, r.warm, r.merging = false, false, false, false

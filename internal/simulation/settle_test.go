@@ -127,7 +127,7 @@ func (w *world) judgeFolder() {
 		}
 		day, _, _ := at(key)
 		objects[day]++
-		for _, raw := range strings.Split(strings.TrimSpace(string(w.bucket.objects[key].data)), "\n") {
+		for _, raw := range strings.Split(strings.TrimSpace(string(w.bucket.objects[key].Data)), "\n") {
 			var l line
 			if err := json.Unmarshal([]byte(raw), &l); err != nil && !strings.Contains(raw, `"-schema"`) {
 				w.fail("%s holds a line that is no event: %v", key, err)

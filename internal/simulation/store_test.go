@@ -1,23 +1,13 @@
 package simulation
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"gocloud.dev/blob/driver"
-)
 
-var (
-	errExists    = errors.New("the key exists")
-	errNoSuchKey = errors.New("no such key")
-	errChanged   = errors.New("the object has another version")
-	errRefused   = errors.New("the store refuses")
-	errCut       = errors.New("the connection was cut")
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 )
 
 // bucket is the store itself: objects in memory, and a clock of its own. It tells its witness of every
@@ -31,29 +21,19 @@ type bucket struct {
 	}
 
 	mu      sync.Mutex
-	objects map[string]stored
+	objects map[string]callblob.Object
 	keys    []string // sorted
 }
 
-type stored struct {
-	data []byte
-	mod  time.Time
-}
-
-func (o stored) version() string {
-	h := sha256.Sum256(o.data)
-	return hex.EncodeToString(h[:])
-}
-
 func newBucket(now func() time.Time) *bucket {
-	return &bucket{now: now, objects: map[string]stored{}}
+	return &bucket{now: now, objects: map[string]callblob.Object{}}
 }
 
 // answer is what the store says to a request.
 type answer struct {
 	err     error
-	date    time.Time // of the answer, by the store
-	object  stored    // of a get
+	date    time.Time       // of the answer, by the store
+	object  callblob.Object // of a get
 	entries []*driver.ListObject
 	next    []byte // token of the page after this one
 }
@@ -66,7 +46,7 @@ func (b *bucket) get(key string) answer {
 	defer b.mu.Unlock()
 	o, ok := b.objects[key]
 	if !ok {
-		return answer{err: errNoSuchKey, date: b.date()}
+		return answer{err: callblob.ErrNoSuchKey, date: b.date()}
 	}
 	return answer{object: o, date: b.date()}
 }
@@ -83,21 +63,21 @@ func (b *bucket) put(key string, data []byte, c condition) answer {
 	before, there := b.objects[key]
 	switch {
 	case c.absent && there:
-		return answer{err: errExists, date: b.date()}
+		return answer{err: callblob.ErrExists, date: b.date()}
 	case c.version != "" && !there:
-		return answer{err: errNoSuchKey, date: b.date()}
-	case c.version != "" && c.version != before.version():
-		return answer{err: errChanged, date: b.date()}
+		return answer{err: callblob.ErrNoSuchKey, date: b.date()}
+	case c.version != "" && c.version != before.ETag:
+		return answer{err: callblob.ErrChanged, date: b.date()}
 	}
 	if !there {
 		at, _ := slices.BinarySearch(b.keys, key)
 		b.keys = slices.Insert(b.keys, at, key)
 	}
-	b.objects[key] = stored{data: slices.Clone(data), mod: b.date()}
+	b.objects[key] = callblob.Object{Data: slices.Clone(data), Mod: b.date(), ETag: callblob.Version(data)}
 	switch {
 	case b.witness == nil:
 	case there:
-		b.witness.overwritten(key, before.data, data)
+		b.witness.overwritten(key, before.Data, data)
 	default:
 		b.witness.created(key, data)
 	}
@@ -109,13 +89,13 @@ func (b *bucket) delete(key string) answer {
 	defer b.mu.Unlock()
 	before, there := b.objects[key]
 	if !there {
-		return answer{err: errNoSuchKey, date: b.date()}
+		return answer{err: callblob.ErrNoSuchKey, date: b.date()}
 	}
 	at, _ := slices.BinarySearch(b.keys, key)
 	b.keys = slices.Delete(b.keys, at, at+1)
 	delete(b.objects, key)
 	if b.witness != nil {
-		b.witness.deleted(key, before.data)
+		b.witness.deleted(key, before.Data)
 	}
 	return answer{date: b.date()}
 }
@@ -129,24 +109,6 @@ func (b *bucket) list(o *driver.ListOptions) answer {
 		n = 24 // few, so that the pages of one listing are of several moments
 	}
 	a := answer{date: b.date()}
-	last := ""
-	for _, k := range b.keys {
-		if !strings.HasPrefix(k, o.Prefix) {
-			continue
-		}
-		e := &driver.ListObject{Key: k, Size: int64(len(b.objects[k].data)), ModTime: b.objects[k].mod}
-		if i := strings.Index(k[len(o.Prefix):], o.Delimiter); o.Delimiter != "" && i >= 0 {
-			e = &driver.ListObject{Key: k[:len(o.Prefix)+i+len(o.Delimiter)], IsDir: true}
-		}
-		if e.Key <= string(o.PageToken) || e.Key == last {
-			continue
-		}
-		if len(a.entries) == n {
-			a.next = []byte(last)
-			return a
-		}
-		last = e.Key
-		a.entries = append(a.entries, e)
-	}
+	a.entries, a.next = callblob.Page(o, b.keys, n, func(key string) callblob.Object { return b.objects[key] })
 	return a
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 )
 
 // stage is how far a call has come.
@@ -65,7 +67,7 @@ func (w *world) pass(ctx context.Context, v *view, r request) answer {
 	w.mu.Lock()
 	if w.replicas[v.number].view != v { // the process has been killed
 		w.mu.Unlock()
-		return answer{err: errRefused}
+		return answer{err: callblob.ErrRefused}
 	}
 	w.arrived = append(w.arrived, c)
 	w.mu.Unlock()
@@ -120,13 +122,13 @@ func (w *world) advance(c *call) {
 	switch {
 	case w.turn < w.replicas[c.view.number].cutOff:
 		w.counts.lost++
-		err := errCut
+		err := callblob.ErrCut
 		if c.stage == sent {
 			switch w.rng.IntN(8) {
 			case 0, 1: // this way it still works
 				c.evaluate()
 			case 2: // whatever is in the way says no
-				err = errRefused
+				err = callblob.ErrRefused
 			}
 		}
 		w.answer(c, answer{err: err})
@@ -144,12 +146,12 @@ func (w *world) advance(c *call) {
 func (w *world) carryOut(c *call, is func(int) bool) {
 	switch {
 	case is(w.moods.refuse):
-		w.answer(c, answer{err: errRefused})
+		w.answer(c, answer{err: callblob.ErrRefused})
 	case is(w.moods.lose):
 		w.lose(c)
 	case c.kind.writes() && is(w.moods.late):
 		w.makeLate(c)
-		w.answer(c, answer{err: errCut})
+		w.answer(c, answer{err: callblob.ErrCut})
 	default:
 		c.answer = c.evaluate()
 		c.stage = answered
@@ -169,9 +171,9 @@ func (w *world) deliver(c *call, is func(int) bool) {
 		c.stage, c.again = sent, true // by the SDK, which got no answer
 		w.counts.again++
 		w.tracef("%s is sent again", c)
-	case c.kind == kindGet && bytes.Count(a.object.data, []byte("\n")) > 1 && is(w.moods.cut):
+	case c.kind == kindGet && bytes.Count(a.object.Data, []byte("\n")) > 1 && is(w.moods.cut):
 		w.counts.cut++
-		a.err = errCut
+		a.err = callblob.ErrCut
 		w.answer(c, a)
 	default:
 		w.answer(c, a)
@@ -187,14 +189,14 @@ func (w *world) lose(c *call) {
 		w.tracef("%s is lost without a trace", c)
 		return
 	}
-	w.answer(c, answer{err: errCut})
+	w.answer(c, answer{err: callblob.ErrCut})
 }
 
 // answer lets an answer through. Where the SDK has sent twice, a store knows that the first may have been
 // carried out: then the second one's refusal says nothing (internal/bucket, s3error.go).
 func (w *world) answer(c *call, a answer) {
-	if c.again && (errors.Is(a.err, errRefused) || errors.Is(a.err, errChanged)) {
-		a.err = errCut
+	if c.again && (errors.Is(a.err, callblob.ErrRefused) || errors.Is(a.err, callblob.ErrChanged)) {
+		a.err = callblob.ErrCut
 	}
 	w.tracef("%s gets its answer: %v", c, a.err)
 	w.unpark(c)

@@ -56,6 +56,7 @@ type witness struct {
 	closed  map[string]int64 // seq of the last event of each closed day
 	commits map[string]int64 // first seq of the commit that carries a command's token
 	barred  map[string]string
+	until   map[string]int64 // of a barred token that is a key, a seq before its answer
 	ids     map[string]int64
 	genuine map[string]bool // keys of commits of the log that no merge has deleted
 	merged  map[string]bool // days
@@ -68,7 +69,7 @@ type witness struct {
 
 func newWitness() *witness {
 	return &witness{
-		first: map[string]int64{}, closed: map[string]int64{}, commits: map[string]int64{}, barred: map[string]string{},
+		first: map[string]int64{}, closed: map[string]int64{}, commits: map[string]int64{}, barred: map[string]string{}, until: map[string]int64{},
 		ids: map[string]int64{}, genuine: map[string]bool{}, merged: map[string]bool{},
 		state: exchange.New(), byRef: map[string]*history{},
 	}
@@ -182,11 +183,12 @@ var tokens = regexp.MustCompile(`tok-[0-9]+`)
 // admit holds an event against what was decided and answered before it.
 func (w *witness) admit(e exchange.Event, commit int64) {
 	if token := tokens.FindString(string(e.Payload)); token != "" {
-		if before, twice := w.commits[token]; twice && before != commit {
+		if before, twice := w.commits[token]; twice && before != commit && !(w.answers(before) && w.forgotten(before, e.TS)) {
 			w.fail("%s was carried out twice, in the commits at %d and %d", token, before, commit)
 		}
 		w.commits[token] = commit
-		if why, barred := w.barred[token]; barred {
+		since, keyed := w.until[token]
+		if why, barred := w.barred[token]; barred && !(keyed && w.forgotten(since, e.TS)) {
 			w.fail("%s, which %s, is in the log at %d", token, why, e.Seq)
 		}
 	}
@@ -245,6 +247,24 @@ func (w *witness) bar(token, why string) {
 		w.fail("%s %s, and is in the log at %d", token, why, commit)
 	}
 	w.barred[token] = why
+}
+
+// unbar takes that back for a command that is given once more.
+func (w *witness) unbar(token string) { delete(w.barred, token) }
+
+// forgotten tells whether a key of which the log knew at a seq may be forgotten at a time.
+func (w *witness) forgotten(seq int64, now time.Time) bool {
+	return now.Sub(w.log[max(seq, 0)].TS) >= 24*time.Hour
+}
+
+// answers tells whether a commit holds a note_answered.
+func (w *witness) answers(commit int64) bool {
+	for seq := commit; seq < int64(len(w.log)) && w.log[seq].end == w.log[commit].end; seq++ {
+		if w.log[seq].Type == exchange.NoteAnswered {
+			return true
+		}
+	}
+	return false
 }
 
 // whole is what the one object of a closed day must be.

@@ -52,6 +52,7 @@ type world struct {
 type counts struct {
 	turns, events, answers, acknowledged, refused, reads, unknown    int
 	merges, orphans, crashes, suspends, lost, landedLate, cut, again int
+	retries                                                          int
 }
 
 func (c *counts) add(o counts) {
@@ -63,15 +64,15 @@ func (c *counts) add(o counts) {
 func (c *counts) fields() []*int {
 	return []*int{
 		&c.turns, &c.events, &c.answers, &c.acknowledged, &c.refused, &c.reads, &c.unknown,
-		&c.merges, &c.orphans, &c.crashes, &c.suspends, &c.lost, &c.landedLate, &c.cut, &c.again,
+		&c.merges, &c.orphans, &c.crashes, &c.suspends, &c.lost, &c.landedLate, &c.cut, &c.again, &c.retries,
 	}
 }
 
 func (c counts) String() string {
 	return fmt.Sprintf("%d turns, %d events, %d answers (%d acknowledged, %d refused, %d reads, %d unknown), %d days merged, %d orphans, "+
-		"%d crashes, %d suspends, %d requests or answers lost, %d writes that landed late, %d reads cut, %d sent again by the SDK",
+		"%d crashes, %d suspends, %d requests or answers lost, %d writes that landed late, %d reads cut, %d sent again by the SDK, %d by clients",
 		c.turns, c.events, c.answers, c.acknowledged, c.refused, c.reads, c.unknown, c.merges, c.orphans,
-		c.crashes, c.suspends, c.lost, c.landedLate, c.cut, c.again)
+		c.crashes, c.suspends, c.lost, c.landedLate, c.cut, c.again, c.retries)
 }
 
 func newWorld(seed uint64) *world {

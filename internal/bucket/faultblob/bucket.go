@@ -1,30 +1,27 @@
 package faultblob
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"gocloud.dev/blob/driver"
+
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 )
 
 // Bucket is a set of objects in memory.
 type Bucket struct {
 	mu      sync.Mutex
-	objects map[string]object
+	objects map[string]callblob.Object
 	keys    []string // sorted
 	broken  []string
 	merges  bool // allowed
 }
 
-type object struct {
-	data []byte
-	mod  time.Time
-}
-
 // New returns an empty bucket.
-func New() *Bucket { return &Bucket{objects: map[string]object{}} }
+func New() *Bucket { return &Bucket{objects: map[string]callblob.Object{}} }
 
 // Broken returns the rules broken so far: an object of a log was overwritten or deleted (but see AllowMerges).
 func (b *Bucket) Broken() []string {
@@ -51,7 +48,7 @@ func (b *Bucket) Get(key string) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o, ok := b.objects[key]
-	return o.data, ok
+	return o.Data, ok
 }
 
 // Put places an object as a stranger would: whatever is there, and without it being a broken rule.
@@ -106,7 +103,7 @@ func (b *Bucket) set(key string, data []byte) {
 		at, _ := slices.BinarySearch(b.keys, key)
 		b.keys = slices.Insert(b.keys, at, key)
 	}
-	b.objects[key] = object{data: slices.Clone(data), mod: time.Now()}
+	b.objects[key] = callblob.Object{Data: slices.Clone(data), Mod: time.Now(), ETag: `"` + callblob.Version(data) + `"`}
 }
 
 func (b *Bucket) unset(key string) {
@@ -123,50 +120,24 @@ func (b *Bucket) replace(key, version string, data []byte) error {
 	o, ok := b.objects[key]
 	switch {
 	case version == "" && ok:
-		return errExists
+		return callblob.ErrExists
 	case version == "":
 	case !ok:
-		return errNoSuchKey
-	case versionOf(o.data) != version:
-		return errChanged
+		return callblob.ErrNoSuchKey
+	case callblob.Version(o.Data) != version:
+		return callblob.ErrChanged
 	}
 	b.set(key, data)
 	return nil
 }
 
-func versionOf(data []byte) string {
-	h := sha256.Sum256(data)
-	return hex.EncodeToString(h[:])
-}
-
-// page returns up to n keys after the one given, or the folders that the delimiter makes of them.
-func (b *Bucket) page(prefix, delimiter, after string, n int) (entries []entry, next string) {
+// list returns a page of the keys.
+func (b *Bucket) list(o *driver.ListOptions) ([]*driver.ListObject, []byte) {
+	n := o.PageSize
+	if n == 0 {
+		n = 1000
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	last := ""
-	for _, k := range b.keys {
-		if !strings.HasPrefix(k, prefix) {
-			continue
-		}
-		e := entry{key: k, size: int64(len(b.objects[k].data)), mod: b.objects[k].mod}
-		if i := strings.Index(k[len(prefix):], delimiter); delimiter != "" && i >= 0 {
-			e = entry{key: k[:len(prefix)+i+len(delimiter)], folder: true}
-		}
-		if e.key <= after || e.key == last {
-			continue
-		}
-		if len(entries) == n {
-			return entries, last
-		}
-		last = e.key
-		entries = append(entries, e)
-	}
-	return entries, ""
-}
-
-type entry struct {
-	key    string
-	folder bool
-	size   int64
-	mod    time.Time
+	return callblob.Page(o, b.keys, n, func(key string) callblob.Object { return b.objects[key] })
 }

@@ -21,12 +21,12 @@ func (b *Bucket) mayOverwrite(key string, data []byte) bool {
 	if !b.merges || len(day) == 0 || day[0] != key {
 		return false
 	}
-	if closesDay(b.objects[key].data) { // merged before, by another who does the same
-		return bytes.Equal(data, b.objects[key].data)
+	if closesDay(b.objects[key].Data) { // merged before, by another who does the same
+		return bytes.Equal(data, b.objects[key].Data)
 	}
 	var whole []byte
 	for _, k := range day {
-		whole = append(whole, b.objects[k].data...)
+		whole = append(whole, b.objects[k].Data...)
 	}
 	return closesDay(data) && bytes.Equal(data, whole)
 }
@@ -34,7 +34,7 @@ func (b *Bucket) mayOverwrite(key string, data []byte) bool {
 // mayDelete tells whether an object is one that a merge left behind. b.mu must be held.
 func (b *Bucket) mayDelete(key string) bool {
 	day := b.commits(path.Dir(key) + "/")
-	return b.merges && len(day) > 0 && key > day[0] && closesDay(b.objects[day[0]].data)
+	return b.merges && len(day) > 0 && key > day[0] && closesDay(b.objects[day[0]].Data)
 }
 
 // commits returns the keys in a folder whose names are those of commits: UUIDs of version 8. b.mu must be held.

@@ -7,9 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gocloud.dev/blob"
-
-	"github.com/mess-exchange/mess-exchange/internal/bucket"
+	"github.com/mess-exchange/mess-exchange/internal/bucket/callblob"
 )
 
 // Kind is what a call does.
@@ -50,9 +48,9 @@ const (
 
 func (f Fault) readError() error {
 	if f == Refuse {
-		return errRefused
+		return callblob.ErrRefused
 	}
-	return errCut
+	return callblob.ErrCut
 }
 
 var errFatal = errors.New("fsync failed")
@@ -60,8 +58,8 @@ var errFatal = errors.New("fsync failed")
 // Store is one replica's view of a bucket. It has every method that the log and the engine ask of a
 // storage type.
 type Store struct {
+	callblob.Portal
 	bucket *Bucket
-	portal *blob.Bucket
 	shared bool
 
 	mu    sync.Mutex
@@ -74,7 +72,7 @@ type Store struct {
 // Store returns a view of the bucket; shared as where other processes write too. Its clock is time.Now.
 func (b *Bucket) Store(shared bool) *Store {
 	s := &Store{bucket: b, shared: shared, clock: time.Now}
-	s.portal = blob.NewBucket(driverBucket{s})
+	s.Portal = callblob.Open(calls{s})
 	return s
 }
 
@@ -136,67 +134,31 @@ func (s *Store) write(ctx context.Context, op Op, do func() error) error {
 	f := s.fault(ctx, op)
 	switch f {
 	case Refuse:
-		return errRefused
+		return callblob.ErrRefused
 	case Drop, Cut:
-		return errCut
+		return callblob.ErrCut
 	case Late:
 		s.mu.Lock()
 		s.late = append(s.late, func() { _ = do() })
 		s.mu.Unlock()
-		return errCut
+		return callblob.ErrCut
 	}
 	err := do()
 	carriedOut(ctx)
 	s.answer(ctx, op)
 	switch {
 	case f == Lose:
-		return errCut
+		return callblob.ErrCut
 	case f == Die:
 		return errFatal
 	case f == Repeat && err == nil:
-		return errExists
+		return callblob.ErrExists
 	}
 	return err
 }
 
-// Bucket returns the view as a portable bucket.
-func (s *Store) Bucket() *blob.Bucket { return s.portal }
-
-// ListAfter returns options for a listing of the keys of a prefix behind the one given.
-func (s *Store) ListAfter(prefix, key string) *blob.ListOptions {
-	return &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
-		var after *string
-		if as(&after) {
-			*after = max(*after, key)
-		}
-		return nil
-	}}
-}
-
-// ReadRange reads a part of an object.
-func (s *Store) ReadRange(ctx context.Context, key string, start, length int64) ([]byte, error) {
-	return bucket.ReadRange(ctx, s.portal, key, start, length)
-}
-
-func (s *Store) is(err, target error) bool {
-	var own error
-	return errors.Is(err, target) || s.portal.ErrorAs(err, &own) && errors.Is(own, target)
-}
-
-// Exists reports a create refused because the key exists.
-func (s *Store) Exists(err error) bool { return s.is(err, errExists) }
-
-// NoSuchKey reports that there is no such object.
-func (s *Store) NoSuchKey(err error) bool { return s.is(err, errNoSuchKey) }
-
-// Definite reports a write that was not done and never will be.
-func (s *Store) Definite(err error) bool { return s.is(err, errRefused) }
-
 // Fatal reports a disk that is lost.
-func (s *Store) Fatal(err error) bool { return s.is(err, errFatal) }
-
-// Changed reports a Replace that met another version.
-func (s *Store) Changed(err error) bool { return s.is(err, errChanged) }
+func (s *Store) Fatal(err error) bool { return s.Is(err, errFatal) }
 
 type dateKey struct{}
 
@@ -241,11 +203,11 @@ func (s *Store) Settle(ctx context.Context, key string) error {
 
 // Load returns an object and its version.
 func (s *Store) Load(ctx context.Context, key string) ([]byte, string, error) {
-	data, err := s.portal.ReadAll(ctx, key)
+	data, err := s.Bucket().ReadAll(ctx, key)
 	if err != nil {
 		return nil, "", err
 	}
-	return data, versionOf(data), nil
+	return data, callblob.Version(data), nil
 }
 
 // Replace overwrites the object if it still has that version; "" creates it.

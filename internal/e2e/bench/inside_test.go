@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,10 +36,15 @@ func BenchmarkInside(b *testing.B) {
 	e, _, closeBoth := openEngine(b, dir)
 	defer closeBoth()
 	handler := httpapi.New(e, httpapi.Options{})
-	for _, c := range []struct{ name, method, path, body string }{
-		{"get", "GET", "/requests/" + refs[0], ""},
-		{"list", "GET", "/requests?limit=100", ""},
-		{"create", "POST", "/requests", body},
+	var keys atomic.Int64
+	for _, c := range []struct {
+		name, method, path, body string
+		keyed                    bool
+	}{
+		{"get", "GET", "/requests/" + refs[0], "", false},
+		{"list", "GET", "/requests?limit=100", "", false},
+		{"create", "POST", "/requests", body, false},
+		{"createWithKey", "POST", "/requests", body, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			template := httptest.NewRequest(c.method, api+c.path, nil)
@@ -52,6 +58,10 @@ func BenchmarkInside(b *testing.B) {
 					r := new(*template)
 					if c.body != "" {
 						r.Body, r.ContentLength = io.NopCloser(strings.NewReader(c.body)), int64(len(c.body))
+					}
+					if c.keyed { // the header of a request is its own
+						r.Header = template.Header.Clone()
+						r.Header.Set("Idempotency-Key", fmt.Sprintf("6f1d3c52-8a0e-4b77-9c1b-%012d", keys.Add(1)))
 					}
 					clear(w.header)
 					handler.ServeHTTP(w, r)

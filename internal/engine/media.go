@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/media"
+)
+
+const (
+	// maxUploads is how many uploads are in progress at once; one more is refused. On a directory each takes a
+	// buffer of 32 KiB. The S3 driver holds up to 16 MiB of one that is larger than that, and a part on its way.
+	maxUploads = 16
+	// readAtOnce is how much of an attachment is asked for at once where a reader may jump on: what is cut off
+	// of it is lost traffic, and each is a call of the store.
+	readAtOnce = 4 << 20
+)
+
+// Attachment is a medium of a thread.
+type Attachment struct {
+	Name    string
+	Type    string        // a media type
+	Tag     string        // changes with the content; letters, digits and hyphens
+	Content io.ReadSeeker // read from the store as it is needed, while the context of the call lasts
+}
+
+// Attachment returns the medium of that name, as of the head of the log. A name may be the last part of a key, as
+// links have it, which is never another's; the name that a message gives it, the newest medium of which counts;
+// or one made up for it (media.Medium.NameOf). CodeInvalid for a name that no medium can have,
+// CodeAttachmentNotFound where there is none. It costs reading the thread, and nothing of any attachment.
+func (e *Engine) Attachment(ctx context.Context, c Caller, ref, name string) (*Attachment, error) {
+	if !media.CleanName(name) {
+		return nil, refuse(exchange.CodeInvalid, "Invalid filename")
+	}
+	thread, err := e.Thread(ctx, c, ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range thread.Messages {
+		for _, a := range m.Attachments {
+			if path.Base(a.Key) == name {
+				return e.stored(ctx, name, a), nil
+			}
+		}
+	}
+	for i := len(thread.Messages) - 1; i >= 0; i-- {
+		if a := e.mediumIn(ctx, &thread.Messages[i], i+1, name, c.Exchange, ref); a != nil {
+			return a, nil
+		}
+	}
+	return nil, refuse(exchange.CodeAttachmentNotFound, "Attachment not found")
+}
+
+// mediumIn looks for a name in one message, whose number from 1 is given, from its end on.
+func (e *Engine) mediumIn(ctx context.Context, m *exchange.Message, number int, name, exchangeID, ref string) *Attachment {
+	found := media.Find(m.Mess, "")
+	for n := len(found) - 1; n >= 0; n-- {
+		medium := &found[n]
+		if medium.NameOf(number, n+1) != name {
+			continue
+		}
+		file, _, isLink := media.FileOf(medium.URL(), exchangeID, ref)
+		for _, a := range m.Attachments {
+			if a.At == medium.At || a.At == "" && isLink && path.Base(a.Key) == file {
+				return e.stored(ctx, name, a)
+			}
+		}
+		if content, ok := medium.Decode(); ok {
+			sum := sha256.Sum256(content)
+			return &Attachment{Name: name, Type: media.CleanType(medium.Type, ""), Tag: hex.EncodeToString(sum[:16]), Content: bytes.NewReader(content)}
+		}
+	}
+	return nil
+}
+
+// stored is an attachment that lies in the bucket. No other content ever lies under its key.
+func (e *Engine) stored(ctx context.Context, name string, a exchange.Attachment) *Attachment {
+	if a.Name != "" {
+		name = a.Name
+	}
+	tag := path.Base(a.Key)
+	return &Attachment{
+		Name: name, Type: media.CleanType(a.Type, ""), Tag: tag[:min(len(tag), uuidLength)],
+		Content: &objectReader{ctx: ctx, engine: e, key: a.Key, size: a.Size},
+	}
+}
+
+// Open opens what an attachment of the thread holds, which is a.Size bytes.
+func (t *Thread) Open(ctx context.Context, a exchange.Attachment) (io.ReadCloser, error) {
+	r, err := t.engine.openAttachment(ctx, a.Key, 0, -1)
+	if err != nil {
+		return nil, t.engine.unreadableObject(ctx, err)
+	}
+	if r.Size() != a.Size {
+		r.Close()
+		return nil, t.engine.anotherSize(a.Key, r.Size(), a.Size)
+	}
+	return r, nil
+}
+
+// unreadableObject tells an object that is lost, which no trying again brings back, from a store that is away.
+func (e *Engine) unreadableObject(ctx context.Context, err error) *exchange.Error {
+	if e.store.NoSuchKey(err) {
+		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
+	}
+	return e.unreadable(ctx, err)
+}
+
+// Piece is a part of a message as it was sent: text, or where that is nil, what an attachment holds, in base64.
+type Piece struct {
+	Text       []byte
+	Attachment exchange.Attachment
+}
+
+// Pieces takes a message apart, to be written piece by piece. What says where something was taken out, and leads
+// nowhere, is passed over: nothing that this server writes does.
+func Pieces(m *exchange.Message) []Piece {
+	var all []Piece
+	kept := 0
+	for _, a := range m.Attachments {
+		hole, ok := holeOf(m, a)
+		if !ok || hole.End < kept {
+			continue
+		}
+		all = append(all, Piece{Text: m.Mess[kept:hole.End]}, Piece{Attachment: a})
+		kept = hole.End
+	}
+	return append(all, Piece{Text: m.Mess[kept:]})
+}
+
+func holeOf(m *exchange.Message, a exchange.Attachment) (media.Hole, bool) {
+	if a.At == "" {
+		return media.Hole{}, false
+	}
+	return media.Locate(m.Mess, a.At)
+}
+
+// Linked returns the blocks of a message with links in the places of what was taken out.
+func Linked(m *exchange.Message, exchangeID, ref string) json.RawMessage {
+	var out []byte
+	kept := 0
+	for _, a := range m.Attachments {
+		hole, ok := holeOf(m, a)
+		if !ok || hole.Start < kept {
+			continue
+		}
+		out = append(out, m.Mess[kept:hole.Start]...)
+		out = append(out, media.Path(exchangeID, ref, path.Base(a.Key))...) // needs no escape in JSON
+		kept = hole.End
+	}
+	return append(out, m.Mess[kept:]...)
+}
+
+// Upload stores content beside a thread, for a message that will name it by its Key; until then nobody sees it, and
+// after latestNaming it can't be named any more. An error of content that is an *exchange.Error is returned as it
+// is. CodeOverloaded while maxUploads are in progress. It lasts as long as content does.
+func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
+	x, leave, err := e.call(ctx, c)
+	if err != nil {
+		return exchange.Attachment{}, err
+	}
+	defer leave()
+	err = x.read(ctx, c, func(s *exchange.State) error {
+		if _, ok := s.Thread(ref); !ok {
+			return refuse(exchange.CodeThreadNotFound, "Thread not found")
+		}
+		return nil
+	})
+	if err != nil {
+		return exchange.Attachment{}, err
+	}
+	if !e.uploads.TryAcquire(1) {
+		return exchange.Attachment{}, refuse(exchange.CodeOverloaded, "Too many uploads are in progress; try again shortly")
+	}
+	defer e.uploads.Release(1)
+	a, err := x.keepAttachment(ctx, ref, name, mediaType, content)
+	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
+		return exchange.Attachment{}, refusal
+	}
+	if err != nil {
+		return exchange.Attachment{}, x.unkept(ctx, err)
+	}
+	a.Name = name
+	return a, nil
+}
+
+// objectReader reads an object from wherever it was sought to, at most readAtOnce of it at once.
+type objectReader struct {
+	ctx    context.Context
+	engine *Engine
+	key    string
+	size   int64
+	at     int64
+	open   io.ReadCloser // of the bytes up to until; nil while nothing is asked for
+	until  int64
+}
+
+func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.at
+	case io.SeekEnd:
+		offset += o.size
+	}
+	if offset < 0 {
+		return 0, errors.New("sought to before the beginning")
+	}
+	if offset != o.at {
+		o.close()
+	}
+	o.at = offset
+	return offset, nil
+}
+
+func (o *objectReader) close() {
+	if o.open != nil {
+		_ = o.open.Close() // of what is read, no error of closing matters
+	}
+	o.open, o.until = nil, 0
+}
+
+// Close lets go of what is open. Read after it opens it again.
+func (o *objectReader) Close() error {
+	o.close()
+	return nil
+}
+
+// Read returns errors that are refusals.
+func (o *objectReader) Read(p []byte) (int, error) {
+	if o.at >= o.size {
+		return 0, io.EOF
+	}
+	if o.at >= o.until {
+		o.close()
+	}
+	if o.open == nil {
+		if err := o.ask(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := o.open.Read(p)
+	o.at += int64(n)
+	switch {
+	case err == nil, err == io.EOF && o.at >= o.until:
+		return n, nil
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	o.close()
+	return n, o.engine.unreadableObject(o.ctx, fmt.Errorf("read %s: %w", o.key, err))
+}
+
+// ask opens the next bytes.
+func (o *objectReader) ask() error {
+	length := min(readAtOnce, o.size-o.at)
+	r, err := o.engine.openAttachment(o.ctx, o.key, o.at, length)
+	if err != nil {
+		return o.engine.unreadableObject(o.ctx, err)
+	}
+	if r.Size() != o.size {
+		r.Close()
+		return o.engine.anotherSize(o.key, r.Size(), o.size)
+	}
+	o.open, o.until = r, o.at+length
+	return nil
+}
+
+func (e *Engine) anotherSize(key string, is, said int64) *exchange.Error {
+	return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: fmt.Errorf("%s has %d bytes, and its event says %d", key, is, said)}
+}

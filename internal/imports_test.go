@@ -28,19 +28,19 @@ var layers = map[string][]string{
 	"internal/bucket":          {},                                                                                                                                            // knows the store, not what is in it
 	"internal/capabilities":    {},                                                                                                                                            // a folder of words; decides nothing
 	"internal/e2e":             {"internal/bucket/s3test"},                                                                                                                    // sees the program from outside; bench starts an S3 server
-	"internal/engine":          {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf", "internal/notify/settings"},                 // never a kind of bucket; notification settings are checked, not used
+	"internal/engine":          {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf", "internal/notify/settings"},                 // never a kind of bucket; settings are checked, not used
 	"internal/eventlog":        {},                                                                                                                                            // stores lines, does not know the rules
 	"internal/exchange":        {},                                                                                                                                            // the rules, pure
 	"internal/httpapi":         {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "internal/media", "internal/messeaf", "api"}, // the only user of generated code
 	"internal/media":           {},                                                                                                                                            // where photos stand in messages; pure
 	"internal/messeaf":         {"internal/exchange"},                                                                                                                         // for the names of statuses and refs
 	"internal/notify":          {"internal/exchange"},                                                                                                                         // for the names of statuses, and who a thread is for
-	"internal/notify/channel":  {"internal/notify", "internal/notify/settings"},                                                                                               // writes what the second has read
-	"internal/notify/hook":     {"internal/notify", "internal/notify/settings", "internal/notify/template"},                                                                   // the same
-	"internal/notify/send":     {"internal/notify"},                                                                                                                           // for what a request is; knows no channel and no rule
-	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"},                                                                          // for the moments, what a variable is, and the priorities
-	"internal/notify/template": {},                                                                                                                                            // a rule about text
-	"internal/simulation":      {},                                                                                                                                            // tests only
+	"internal/notify/channel":  {"internal/notify", "internal/notify/settings"},
+	"internal/notify/hook":     {"internal/notify", "internal/notify/settings", "internal/notify/template"},
+	"internal/notify/send":     {"internal/notify"},                                                  // for what a request is; knows no channel and no rule
+	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"}, // for the moments, what a variable is, and the priorities
+	"internal/notify/template": {},                                                                   // a rule about text
+	"internal/simulation":      {},                                                                   // tests only
 }
 
 const module = "github.com/mess-exchange/mess-exchange"

@@ -811,6 +811,11 @@ type Message struct {
 	TS   time.Time     `json:"ts"`
 }
 
+// NameFilter The id of an executor.
+//
+// Example: my-phone
+type NameFilter = string
+
 // NewExchangeID Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -1122,7 +1127,9 @@ type ThreadFile struct {
 
 // ThreadList defines model for ThreadList.
 type ThreadList struct {
-	Threads []ThreadSummary `json:"threads"`
+	// NextCursor The `cursor` of the next page, where there are more threads.
+	NextCursor *string         `json:"next_cursor,omitempty"`
+	Threads    []ThreadSummary `json:"threads"`
 }
 
 // ThreadState defines model for ThreadState.
@@ -1312,11 +1319,36 @@ type RegisterExecutorParams struct {
 
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
-	// Status Only threads with this status.
-	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+	// Status Only threads with this status, or with one of several, separated by commas.
+	Status *[]StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit At most that many; without it, all.
+	// Requestor Only threads that this executor posted.
+	Requestor *NameFilter `form:"requestor,omitempty" json:"requestor,omitempty"`
+
+	// Executor Only threads that this executor holds, or held at their end.
+	Executor *NameFilter `form:"executor,omitempty" json:"executor,omitempty"`
+
+	// Priority Only threads with this priority, or with one of several, separated by commas.
+	Priority *[]Priority `form:"priority,omitempty" json:"priority,omitempty"`
+
+	// Eligible `true`: only threads that you could claim now. They are pending and nobody's, you have what they require,
+	// they were delegated to you or to nobody, their time has come and not passed, and what they depend on is
+	// completed.
+	Eligible *bool `form:"eligible,omitempty" json:"eligible,omitempty"`
+
+	// Since Only threads whose `updated_at` is later than that time, not those of that very moment. In an address, `+` is
+	// written `%2B`.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Limit At most that many.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It goes with what that page was asked for, but for the `limit`, at
+	// whatever server, and does not expire.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch The `ETag` of an earlier answer, for a 304 while nothing has changed.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // CreateRequestParams defines parameters for CreateRequest.
@@ -1341,6 +1373,9 @@ type GetRequestParams struct {
 	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
 	// only.
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// IfNoneMatch The `ETag` of an earlier answer, for a 304 while nothing has changed.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // UpdateRequestParams defines parameters for UpdateRequest.
@@ -3834,7 +3869,13 @@ type ClientInterface interface {
 
 	// ListRequests List requests
 	//
-	// The threads of the exchange without their messages, the last updated first.
+	// The threads of the exchange without their messages, the last updated first: those for which all that you give
+	// is true. An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to
+	// the next page. Now and then a page has fewer than `limit`, or none, though there are more: so much is looked
+	// at for one answer. While nothing changes, the pages together show each thread once. A thread that is updated
+	// in the meantime moves to the front, so no later page shows it; ask for the first page again, with `since`.
+	//
+	// Who asks again sends the `ETag` as `If-None-Match`, and gets a 304 while the answer would be the same.
 	//
 	// Corresponds with GET /api/v1/exchanges/{exchange_id}/requests (the `ListRequests` operationId).
 	ListRequests(ctx context.Context, exchangeID Exchange, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4240,7 +4281,13 @@ func (c *Client) RegisterExecutor(ctx context.Context, exchangeID NewExchange, p
 
 // ListRequests List requests
 //
-// The threads of the exchange without their messages, the last updated first.
+// The threads of the exchange without their messages, the last updated first: those for which all that you give
+// is true. An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to
+// the next page. Now and then a page has fewer than `limit`, or none, though there are more: so much is looked
+// at for one answer. While nothing changes, the pages together show each thread once. A thread that is updated
+// in the meantime moves to the front, so no later page shows it; ask for the first page again, with `since`.
+//
+// Who asks again sends the `ETag` as `If-None-Match`, and gets a 304 while the answer would be the same.
 //
 // Corresponds with GET /api/v1/exchanges/{exchange_id}/requests (the `ListRequests` operationId).
 func (c *Client) ListRequests(ctx context.Context, exchangeID Exchange, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5043,7 +5090,67 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 
 		if params.Status != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Requestor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "requestor", *params.Requestor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Executor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "executor", *params.Executor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Priority != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "priority", *params.Priority, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Eligible != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "eligible", *params.Eligible, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5065,6 +5172,18 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 
 		}
 
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -5074,6 +5193,21 @@ func NewListRequestsRequest(server string, exchangeID Exchange, params *ListRequ
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5228,6 +5362,21 @@ func NewGetRequestRequest(server string, exchangeID Exchange, ref Ref, params *G
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5702,7 +5851,13 @@ type ClientWithResponsesInterface interface {
 
 	// ListRequestsWithResponse List requests
 	//
-	// The threads of the exchange without their messages, the last updated first.
+	// The threads of the exchange without their messages, the last updated first: those for which all that you give
+	// is true. An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to
+	// the next page. Now and then a page has fewer than `limit`, or none, though there are more: so much is looked
+	// at for one answer. While nothing changes, the pages together show each thread once. A thread that is updated
+	// in the meantime moves to the front, so no later page shows it; ask for the first page again, with `since`.
+	//
+	// Who asks again sends the `ETag` as `If-None-Match`, and gets a 304 while the answer would be the same.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6872,6 +7027,17 @@ func (r RegisterExecutorResponse) ContentType() string {
 	return ""
 }
 
+// ListRequestsResponse200Headers the declared response headers of an HTTP 200 response for ListRequests
+type ListRequestsResponse200Headers struct {
+	ETag *string
+	Link *string
+}
+
+// ListRequestsResponse304Headers the declared response headers of an HTTP 304 response for ListRequests
+type ListRequestsResponse304Headers struct {
+	ETag *string
+}
+
 // ListRequestsResponse429Headers the declared response headers of an HTTP 429 response for ListRequests
 type ListRequestsResponse429Headers struct {
 	RetryAfter *int
@@ -6899,6 +7065,10 @@ type ListRequestsResponse struct {
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRequestsResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListRequestsResponse304Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListRequestsResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -7094,6 +7264,16 @@ func (r CreateRequestResponse) ContentType() string {
 	return ""
 }
 
+// GetRequestResponse200Headers the declared response headers of an HTTP 200 response for GetRequest
+type GetRequestResponse200Headers struct {
+	ETag *string
+}
+
+// GetRequestResponse304Headers the declared response headers of an HTTP 304 response for GetRequest
+type GetRequestResponse304Headers struct {
+	ETag *string
+}
+
 // GetRequestResponse429Headers the declared response headers of an HTTP 429 response for GetRequest
 type GetRequestResponse429Headers struct {
 	RetryAfter *int
@@ -7123,6 +7303,10 @@ type GetRequestResponse struct {
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRequestResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetRequestResponse304Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetRequestResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -7947,7 +8131,13 @@ func (c *ClientWithResponses) RegisterExecutorWithResponse(ctx context.Context, 
 
 // ListRequestsWithResponse List requests
 //
-// The threads of the exchange without their messages, the last updated first.
+// The threads of the exchange without their messages, the last updated first: those for which all that you give
+// is true. An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to
+// the next page. Now and then a page has fewer than `limit`, or none, though there are more: so much is looked
+// at for one answer. While nothing changes, the pages together show each thread once. A thread that is updated
+// in the meantime moves to the front, so no later page shows it; ask for the first page again, with `since`.
+//
+// Who asks again sends the `ETag` as `If-None-Match`, and gets a 304 while the answer would be the same.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9143,6 +9333,9 @@ func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest BadRequest
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9188,6 +9381,33 @@ func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRequestsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListRequestsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 429:
 		var headers ListRequestsResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9353,6 +9573,9 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest BadRequest
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9405,6 +9628,26 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRequestResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetRequestResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetRequestResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -541,6 +541,11 @@ type Message struct {
 	TS   time.Time     `json:"ts"`
 }
 
+// NameFilter The id of an executor.
+//
+// Example: my-phone
+type NameFilter = string
+
 // NewExchangeID Letters, digits, `_`, `-` and single dots between them, at most 64; it begins with a letter or digit and is
 // not `null`.
 //
@@ -649,7 +654,9 @@ type ThreadFile struct {
 
 // ThreadList defines model for ThreadList.
 type ThreadList struct {
-	Threads []ThreadSummary `json:"threads"`
+	// NextCursor The `cursor` of the next page, where there are more threads.
+	NextCursor *string         `json:"next_cursor,omitempty"`
+	Threads    []ThreadSummary `json:"threads"`
 }
 
 // ThreadState defines model for ThreadState.
@@ -815,11 +822,33 @@ type RegisterExecutorParams struct {
 
 // ListRequestsParams defines parameters for ListRequests.
 type ListRequestsParams struct {
-	// Status Only threads with this status.
-	Status *StatusFilter `form:"status,omitempty" json:"status,omitempty"`
+	// Status Only threads with this status, or with one of several, separated by commas.
+	Status *[]StatusFilter `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit At most that many; without it, all.
+	// Requestor Only threads that this executor posted.
+	Requestor *NameFilter `form:"requestor,omitempty" json:"requestor,omitempty"`
+
+	// Executor Only threads that this executor holds, or held at their end.
+	Executor *NameFilter `form:"executor,omitempty" json:"executor,omitempty"`
+
+	// Priority Only threads with this priority, or with one of several, separated by commas.
+	Priority *[]Priority `form:"priority,omitempty" json:"priority,omitempty"`
+
+	// Eligible `true`: only threads that you could claim now. They are pending and nobody's, you have what they require,
+	// they were delegated to you or to nobody, their time has come and not passed, and what they depend on is
+	// completed.
+	Eligible *bool `form:"eligible,omitempty" json:"eligible,omitempty"`
+
+	// Since Only threads whose `updated_at` is later than that time, not those of that very moment. In an address, `+` is
+	// written `%2B`.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Limit At most that many.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It goes with what that page was asked for, but for the `limit`, at
+	// whatever server, and does not expire.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateRequestParams defines parameters for CreateRequest.
@@ -1712,13 +1741,78 @@ func (siw *ServerInterfaceWrapper) ListRequests(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "status" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "requestor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "requestor", r.URL.Query(), &params.Requestor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "requestor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "requestor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "executor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "executor", r.URL.Query(), &params.Executor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "executor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "priority" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "priority", r.URL.Query(), &params.Priority, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "priority"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "priority", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "eligible" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "eligible", r.URL.Query(), &params.Eligible, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "eligible"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eligible", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
 		}
 		return
 	}
@@ -1732,6 +1826,19 @@ func (siw *ServerInterfaceWrapper) ListRequests(w http.ResponseWriter, r *http.R
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
 		}
 		return
 	}
@@ -2240,6 +2347,13 @@ type InternalErrorJSONResponse Error
 type KeyReusedJSONResponse Error
 
 type NotFoundJSONResponse Error
+
+type NotModifiedResponseHeaders struct {
+	ETag *string
+}
+type NotModifiedResponse struct {
+	Headers NotModifiedResponseHeaders
+}
 
 type TimeoutJSONResponse Error
 
@@ -3659,18 +3773,42 @@ type ListRequestsResponseObject interface {
 	VisitListRequestsResponse(w http.ResponseWriter) error
 }
 
-type ListRequests200JSONResponse ThreadList
+type ListRequests200ResponseHeaders struct {
+	ETag *string
+	Link *string
+}
+
+type ListRequests200JSONResponse struct {
+	Body    ThreadList
+	Headers ListRequests200ResponseHeaders
+}
 
 func (response ListRequests200JSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListRequests304Response = NotModifiedResponse
+
+func (response ListRequests304Response) VisitListRequestsResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListRequests400JSONResponse struct{ BadRequestJSONResponse }
@@ -3943,18 +4081,38 @@ type GetRequestResponseObject interface {
 	VisitGetRequestResponse(w http.ResponseWriter) error
 }
 
-type GetRequest200JSONResponse ThreadDetail
+type GetRequest200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRequest200JSONResponse struct {
+	Body    ThreadDetail
+	Headers GetRequest200ResponseHeaders
+}
 
 func (response GetRequest200JSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetRequest304Response = NotModifiedResponse
+
+func (response GetRequest304Response) VisitGetRequestResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetRequest400JSONResponse struct{ BadRequestJSONResponse }

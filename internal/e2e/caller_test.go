@@ -275,7 +275,10 @@ func (w *caller) list(at *replica, a *arena, me person, query string) fate {
 	if what != answered {
 		return what
 	}
-	var list struct{ Threads []thread }
+	var list struct {
+		Threads    []thread
+		NextCursor string `json:"next_cursor"`
+	}
 	if err := json.Unmarshal(got.body, &list); err != nil || got.status != http.StatusOK {
 		w.run.record.fault("%s: a list is %v (%v)", a.name, got, err)
 		return what
@@ -286,6 +289,7 @@ func (w *caller) list(at *replica, a *arena, me person, query string) fate {
 		}
 		l.shown[t.Intent] = t.state()
 	}
+	l.more = list.NextCursor != ""
 	w.run.record.list(a.name, l)
 	return what
 }

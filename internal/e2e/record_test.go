@@ -48,6 +48,7 @@ type listing struct {
 	client       int
 	call, end    int64
 	shown        map[string]threadState
+	more         bool // it was a page of a longer list, so that what is missing may be on the next one
 }
 
 func newRecord() *record {
@@ -123,8 +124,8 @@ func (r *record) history(o object) []porcupine.Operation {
 	}
 	for _, l := range r.lists[o.exchange] {
 		now, there := l.shown[o.name]
-		if l.kind != o.kind || !there && l.end < first {
-			continue // nobody had asked for it yet: it could not be there
+		if l.kind != o.kind || !there && (l.more || l.end < first) {
+			continue // it is on another page, or nobody had asked for it yet: it could not be there
 		}
 		seen.status = l.status
 		ops = append(ops, porcupine.Operation{ClientId: l.client, Input: seen, Output: happened{there: there, now: now}, Call: l.call, Return: l.end})

@@ -33,7 +33,35 @@ func TestLists(t *testing.T) {
 		wantOrder(t, agent, "?status=canceled", c)
 		wantOrder(t, agent, "?status=cancelled", c)
 		agent.want(t, http.StatusBadRequest, "GET", "/requests?status=nonsense", nil)
+
+		wantOrder(t, agent, "?status=in_progress,cancelled", c, a)
+		wantOrder(t, agent, "?requestor=agent&executor=phone", a)
+		wantOrder(t, agent, "?eligible=true", b)
+		wantOrder(t, agent, "?priority=urgent")
+		wantPages(t, agent, c, b, a)
 	})
+}
+
+// wantPages reads pages of one thread each, and each again with its tag.
+func wantPages(t *testing.T, c client, want ...string) {
+	t.Helper()
+	for i, query := 0, "?limit=1"; query != ""; i++ {
+		got := c.want(t, http.StatusOK, "GET", "/requests"+query, nil)
+		page := decode[struct {
+			Threads []thread
+			Next    string `json:"next_cursor"`
+		}](t, got)
+		if i >= len(want) || len(page.Threads) != 1 || page.Threads[0].Ref != want[i] || (page.Next == "") != (i == len(want)-1) {
+			t.Fatalf("page %d: got %v", i+1, got)
+		}
+		same := c.send(t, "GET", "/requests"+query, nil, "If-None-Match", got.header.Get("ETag"))
+		if same.status != http.StatusNotModified || len(same.body) > 0 {
+			t.Errorf("page %d again: got %v", i+1, same)
+		}
+		if query = ""; page.Next != "" {
+			query = "?limit=1&cursor=" + page.Next
+		}
+	}
 }
 
 func wantOrder(t *testing.T, c client, query string, want ...string) {

@@ -16,6 +16,8 @@
 //     decided on a state not proved to be the head. Nothing is ever computed from an undecided state.
 //   - The log is the arbiter of who is an executor and which key is his; the profile object holds his
 //     private settings, and nothing else reads it. So authentication is a map lookup.
+//   - Who has an answer already is told so on the same terms as who gets it: at the head, with a key that holds
+//     (ListUnless, ThreadUnless).
 //   - A key is replaced, and an executor leaves, with one commit. What follows it (the profile object) may fail
 //     or be cut off: nothing depends on it, and it never keeps back an answer for long (afterwards).
 //   - Settings are shown to their owner only, and masked (mask.go).

@@ -223,9 +223,9 @@ func TestFollowSaysThatItIsAlive(t *testing.T) {
 			}
 		}
 		alive(1) // that it has begun
-		time.Sleep(15*time.Second - 1)
+		time.Sleep(15*time.Second - time.Nanosecond)
 		alive(1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		alive(2)
 		time.Sleep(10 * time.Second)
 		post(t, e, c, "x")

@@ -45,6 +45,12 @@ type Thread struct {
 // Thread returns one thread as of the head of the log. Messages that are not in memory are read from the
 // log; the room for them is taken until ctx ends (CodeOverloaded where there is none).
 func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, error) {
+	return e.ThreadUnless(ctx, c, ref, func(*exchange.Thread) bool { return false })
+}
+
+// ThreadUnless is Thread for who may have it already. known is told what the thread is now, and must not
+// block; where it says yes, the messages are left out and cost nothing.
+func (e *Engine) ThreadUnless(ctx context.Context, c Caller, ref string, known func(*exchange.Thread) bool) (*Thread, error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
 		return nil, err
@@ -60,6 +66,9 @@ func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, err
 			return refuse(exchange.CodeThreadNotFound, "Thread not found")
 		}
 		thread.Thread = t
+		if known(&t) {
+			return nil
+		}
 		thread.Messages = e.bodies.beginning(threadName{x.id, ref}, t.Messages)
 		if known := len(thread.Messages); known < t.Messages {
 			cold = s.Messages(ref)[known:]
@@ -73,33 +82,6 @@ func (e *Engine) Thread(ctx context.Context, c Caller, ref string) (*Thread, err
 		return nil, err
 	}
 	return &thread, nil
-}
-
-// Threads lists threads as of the head of the log.
-func (e *Engine) Threads(ctx context.Context, c Caller, f exchange.Filter) ([]exchange.Thread, error) {
-	threads, _, err := e.ThreadsSince(ctx, c, f, NoHead)
-	return threads, err
-}
-
-// NoHead is the head that no log has.
-const NoHead = -1
-
-// ThreadsSince is Threads for who has the list as of an earlier head of the log, known. It returns the head
-// (the seq of the last event), and no threads where known is still it: then nothing has changed, and one
-// exchange shows the same to all its executors.
-func (e *Engine) ThreadsSince(ctx context.Context, c Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error) {
-	x, leave, err := e.call(ctx, c)
-	if err != nil {
-		return nil, NoHead, err
-	}
-	defer leave()
-	err = x.read(ctx, c, func(s *exchange.State) error {
-		if head = x.machine.head; head != known {
-			threads = s.Threads(f)
-		}
-		return nil
-	})
-	return threads, head, err
 }
 
 // newSuffixes returns candidates for the last part of a ref: mostly of four characters, longer ones

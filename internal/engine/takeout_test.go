@@ -273,6 +273,7 @@ func TestUploadsAreNamed(t *testing.T) {
 		for _, gone := range []string{media.Path("home", ref, path.Base(newAttachmentKey("home", ref, "x.jpg")))} {
 			wantCode(t, e.Update(t.Context(), agent, &exchange.Update{Ref: ref, Mess: []json.RawMessage{[]byte(`{"image":"` + gone + `"}`)}}), exchange.CodeInvalid)
 		}
+		shut(t, e2) // watching for days costs
 		late := upload(ref)
 		time.Sleep(latestNaming + time.Hour)
 		wantCode(t, e.Update(t.Context(), agent, &exchange.Update{Ref: ref, Mess: []json.RawMessage{[]byte(`{"image":"` + late + `"}`)}}), exchange.CodeInvalid)

@@ -233,3 +233,47 @@ func benchDecode(b *testing.B, c *crowd) {
 	}
 	b.ReportMetric(float64(encoded.Len())/million, "B/thread")
 }
+
+// BenchmarkPage is a page of 50 among a hundred threads and among a million, most of which the filter leaves out
+// and which are newer than what it finds.
+func BenchmarkPage(b *testing.B) {
+	for _, n := range []int{100, million} {
+		c := newSifted(n)
+		middle, _ := c.state.Thread(crowdRef(n / 2))
+		for name, f := range map[string]exchange.Filter{
+			"eligible": {Eligible: "executor-0", Limit: 50},
+			"held":     {Executor: "executor-1", Status: exchange.StatusClaimed, Limit: 50},
+			"beyond":   {Limit: 50, Beyond: middle.Seq},
+		} {
+			b.Run(fmt.Sprintf("%s/threads=%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if got := len(c.state.Page(f, c.ts).Threads); got < 49 {
+						b.Fatalf("%d threads", got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// newSifted returns n threads: the first fifty anyone could claim, the next fifty executor-1 holds, and of the
+// rest every second executor-1 has done, while the others wait for those who can what nobody can.
+func newSifted(n int) *crowd {
+	c := newCrowd(0, 1)
+	for i := range n {
+		request := `{}`
+		if i >= 100 && i%2 == 1 {
+			request = fmt.Sprintf(`{"requires":["lift:%d"]}`, i%20)
+		}
+		c.apply(exchange.ThreadCreated, crowdRef(i), executor(i), fmt.Sprintf(`{"intent":"Look at door %07d and tell what is there"}`, i))
+		c.apply(exchange.MessageAdded, crowdRef(i), executor(i), `{"mess":[{"request":`+request+`}]}`)
+		if i >= 50 && i < 100 || i >= 100 && i%2 == 0 {
+			c.apply(exchange.StatusChanged, crowdRef(i), "executor-1", `{"new_status":"claimed","executor_id":"executor-1"}`)
+		}
+		if i >= 100 && i%2 == 0 {
+			c.apply(exchange.StatusChanged, crowdRef(i), "executor-1", `{"new_status":"completed","executor_id":"executor-1"}`)
+		}
+	}
+	return c
+}

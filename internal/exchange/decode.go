@@ -163,6 +163,7 @@ func (d *decoder) executors(r *register) {
 			d.fail("an executor comes twice")
 			return
 		}
+		e.sortCapabilities()
 		r.executors[e.ID] = e
 		r.ids = append(r.ids, e.ID)
 		opens := d.flag()
@@ -182,14 +183,17 @@ func (d *decoder) executors(r *register) {
 }
 
 func (d *decoder) threads(t *table) {
-	var before slot
+	before := slot{place: firstPlace}
 	for count := d.number(); count > 0 && d.err == nil; count-- {
 		s, hash := d.entry(t)
 		s.updated = before.updated + d.signed()
 		s.created = s.updated + d.signed()
-		s.seq = before.seq + d.signed()
+		s.place = before.place + d.signed()
 		for _, name := range [...]*uint32{&s.status, &s.statusBy, &s.requestor, &s.executor, &s.priority} {
 			*name = d.name(&t.names)
+		}
+		if s.place <= before.place || s.place > lastPlace {
+			d.fail("a thread at place %d behind one at %d", s.place, before.place)
 		}
 		if s.status == 0 {
 			d.fail("a thread without a status")

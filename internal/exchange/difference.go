@@ -3,7 +3,6 @@ package exchange
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 )
@@ -94,9 +93,9 @@ func differentActors(a, b *State) string {
 
 // differentThreads walks both lists of all, and finds each thread by its ref too.
 func differentThreads(a, b *State, same func(a, b At) bool) string {
-	next, stop := iter.Pull(b.list(""))
+	next, stop := iter.Pull(b.list())
 	defer stop()
-	for x := range a.list("") {
+	for x := range a.list() {
 		y, _ := next()
 		if d := differentThread(x, y); d != "" {
 			return d
@@ -143,8 +142,10 @@ func differentPast(a, b *State, ref string, same func(a, b At) bool) string {
 	return fmt.Sprintf("%s: history %v and %v", of, x, y)
 }
 
-func (s *State) list(status string) iter.Seq[Thread] {
-	return func(yield func(Thread) bool) { s.each(status, yield) }
+func (s *State) list() iter.Seq[Thread] {
+	return func(yield func(Thread) bool) {
+		s.walk(&query{state: s}, func(t *Thread, _ *Terms, _ int64) bool { return yield(*t) })
+	}
 }
 
 func differentThread(x, y Thread) string {
@@ -201,27 +202,8 @@ func (s *State) dueThreads() iter.Seq[due] {
 	return func(yield func(due) bool) { s.eachDue(yield) }
 }
 
-// differentLists compares the lists of each status, whose threads are known to be equal.
+// differentLists looks whether each of two states, whose lists of all are known to be equal, has filed its
+// threads as it should: then all other lists are equal too.
 func differentLists(a, b *State) string {
-	for _, status := range slices.Sorted(maps.Keys(a.table.names.numbers)) {
-		if status != "" {
-			if d := differentList(a, b, status); d != "" {
-				return d
-			}
-		}
-	}
-	return ""
-}
-
-func differentList(a, b *State, status string) string {
-	next, stop := iter.Pull(b.list(status))
-	defer stop()
-	of := "list of " + status
-	for x := range a.list(status) {
-		if y, _ := next(); x.Ref != y.Ref {
-			return differs(of, "the next thread is", x.Ref, y.Ref)
-		}
-	}
-	y, _ := next()
-	return differs(of, "the next thread is", "", y.Ref)
+	return first(a.table.misfiled(), b.table.misfiled())
 }

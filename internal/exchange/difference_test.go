@@ -93,7 +93,7 @@ var differences = map[string]change{
 		all[5].TS = aDay.Add(4*time.Second + time.Millisecond)
 		return all
 	},
-	"thread " + second + ": seq": func(all []exchange.Event) []exchange.Event { all[6].Seq = 66; return all },
+	"thread " + fourth + ": seq": func(all []exchange.Event) []exchange.Event { all[13].Seq = 66; return all },
 	"thread " + aRef + ": messages 1 and 0": func(all []exchange.Event) []exchange.Event {
 		all[5].Type, all[5].Payload = exchange.StatusChanged, nil
 		return all

@@ -19,8 +19,10 @@
 //   - A Fork costs the same whatever the size of the state, sees everything of its base and leaves
 //     no trace in it.
 //   - Events come with a time that never goes back (docs/storage.md, rule 8). A changed thread
-//     therefore is always the newest, lists are kept in order by moving it to the front, and a list
-//     costs what it returns.
+//     therefore is always the newest, lists are kept in order by moving it to the front, and a page of
+//     one costs what it looks at, which is bounded.
+//   - What a list is of, each thread is asked itself (query.wants). Which lists it is in only saves asking the
+//     others.
 //   - The state knows of a message only where the log keeps it. No rule reads what one says after it
 //     was decided on, but for the request in the first message of a thread, from which its terms are taken.
 //   - Only an event changes a thread. A query never takes a thread for expired because of the time; what is
@@ -46,13 +48,15 @@
 // fields and its text and little else, and the garbage collector, which looks at pointers, sees none
 // per thread:
 //
-//   - table.go: a thread is a slot of 80 bytes, a message a record of 28 (said.go), a change of the status one
+//   - table.go: a thread is a slot of 96 bytes, a message a record of 28 (said.go), a change of the status one
 //     of 24 (history.go), all named by a number. pages.go
 //     holds them in pages that never move, with one pointer for each page.
 //   - text.go: refs and intents stand one after the other in chunks. What is read is a part of a chunk, and
 //     no copy.
 //   - names.go: the words that threads have in common are numbers. There are as many as events have used.
-//   - order.go: the lists are links between slots. index.go: a slot is found by the hash of its ref.
+//   - order.go: the lists are links between slots. filing.go: which lists a thread is in: all, its status and
+//     priority, its requestor, its executor. demand.go: or, while it waits for one, what it demands of whoever
+//     claims it. index.go: a slot is found by the hash of its ref.
 //   - answers.go: the answers to keyed commands, a queue in chunks that are let go of after a day.
 //   - attachments.go: of each key that an event names for something beside the log, a hash.
 //   - sparse.go: the terms of the few threads that have some, by the thread's number. due.go: which pending
@@ -72,9 +76,9 @@
 // One command per file: register.go, create.go, update.go, import.go, expire.go, profile.go, key.go, remove.go; each
 // holds the payloads it writes and how they are folded. status.go and steps.go are the state machine, terms.go
 // what a request asks for and who is eligible, attachments.go what events keep beside the log, blocks.go what
-// is read out of a message, ref.go and id.go the names, once.go and answers.go keyed commands, state.go the
-// queries, thread.go, message.go and executor.go what they return, apply.go the fold, freeze.go, encode.go,
-// decode.go and answersencode.go the snapshot, difference.go what
+// is read out of a message, ref.go and id.go the names, once.go and answers.go keyed commands, state.go and
+// list.go the queries, able.go what executors can do, thread.go, message.go and executor.go what they return,
+// apply.go the fold, freeze.go, encode.go, decode.go and answersencode.go the snapshot, difference.go what
 // tells two states apart, json.go the reading of payloads. docs/protocol.md tells the same rules to
 // users.
 package exchange

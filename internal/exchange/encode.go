@@ -22,7 +22,7 @@ const Version = "3"
 //	          1 where the executor was removed
 //	number    of threads; for each, from the oldest updated to the newest:
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
-//	          less that of the update, seq less that of the thread before, names of status, who set it,
+//	          less that of the update, place less that of the thread before, names of status, who set it,
 //	          requestor, executor and priority, number of places of messages and, from the oldest, each
 //	number    of threads with terms; for each, in the same order:
 //	          which thread of those above (from 1) less that of the one before, the flags of its terms, number
@@ -121,10 +121,11 @@ func (e *encoder) executors(r *register) {
 func (e *encoder) threads(t *table) {
 	e.number(uint64(t.slots.len() - 1))
 	var (
-		updated, seq int64 // of the thread before
-		count        uint64
-		withTerms    []numbered
-		withImport   []importedThread
+		updated    int64 // of the thread before
+		place      int64 = firstPlace
+		count      uint64
+		withTerms  []numbered
+		withImport []importedThread
 	)
 	for number := t.recent.oldest; number != 0 && e.err == nil; {
 		s := t.slots.at(number)
@@ -135,7 +136,7 @@ func (e *encoder) threads(t *table) {
 		e.b = append(e.b, t.texts.entry(s.text)...)
 		e.signed(s.updated - updated)
 		e.signed(s.created - s.updated)
-		e.signed(s.seq - seq)
+		e.signed(s.place - place)
 		for _, name := range [...]uint32{s.status, s.statusBy, s.requestor, s.executor, s.priority} {
 			e.number(uint64(name))
 		}
@@ -143,7 +144,7 @@ func (e *encoder) threads(t *table) {
 			withImport = append(withImport, importedThread{count, messages})
 		}
 		e.flush(flushAt)
-		updated, seq, number = s.updated, s.seq, s.links[ofAll].newer
+		updated, place, number = s.updated, s.place, s.links[ofAll].newer
 	}
 	e.terms(withTerms)
 	e.imports(withImport)

@@ -16,7 +16,8 @@ type Executor struct {
 	KeyHash      string // "" for one of the original server whose profile is gone: no key opens it
 	CreatedAt    time.Time
 
-	removed bool // it has left: nothing but its id and its dates is kept, and no State hands it out
+	sorted  []string // its capabilities, where they are many
+	removed bool     // it has left: nothing but its id and its dates is kept, and no State hands it out
 }
 
 // register is who is registered or was, in a state or in what a fork adds to it. Its maps are made when
@@ -118,6 +119,7 @@ func (s *State) TakenIDs() []string {
 func (s *State) putExecutor(e *Executor) {
 	r := &s.register
 	r.own()
+	e.sortCapabilities()
 	before, known := s.everKnown(e.ID)
 	if !known {
 		r.ids = append(r.ids, e.ID)

@@ -13,11 +13,17 @@ func (s *State) Fork() *State {
 // little.
 type overlay struct {
 	places  map[string]int // by ref: where in list it is
-	list    []Thread       // in the order of changes; one that was changed again has no Ref here any more
+	list    []placed       // in the order of changes; one that was changed again has no Ref here any more
 	said    map[string][]At
 	terms   map[string]*Terms // nil where they were removed; the thread is in list
 	seen    map[string]time.Time
 	answers map[forkedKey]answer
+}
+
+// placed is a thread with its place in the order of updates.
+type placed struct {
+	Thread
+	place int64
 }
 
 func (o *overlay) thread(ref string) (Thread, bool) {
@@ -25,7 +31,7 @@ func (o *overlay) thread(ref string) (Thread, bool) {
 	if !ok {
 		return Thread{}, false
 	}
-	return o.list[i], true
+	return o.list[i].Thread, true
 }
 
 func (o *overlay) has(ref string) bool {
@@ -33,16 +39,17 @@ func (o *overlay) has(ref string) bool {
 	return ok
 }
 
-// put makes t the newest thread.
-func (o *overlay) put(t Thread) {
+// put makes t the newest thread, at that place.
+func (o *overlay) put(t Thread, place int64) {
 	if o.places == nil {
 		o.places = map[string]int{}
 	}
 	if i, ok := o.places[t.Ref]; ok {
-		o.list[i] = Thread{}
+		o.list[i] = placed{}
 	}
 	o.places[t.Ref] = len(o.list)
-	o.list = append(o.list, t)
+	t.Seq = max(place, 0)
+	o.list = append(o.list, placed{t, place})
 }
 
 func (o *overlay) say(ref string, at At) {
@@ -65,14 +72,4 @@ func (o *overlay) see(actor string, ts time.Time) {
 		o.seen = map[string]time.Time{}
 	}
 	o.seen[actor] = ts
-}
-
-func (o *overlay) each(status string, yield func(Thread) bool) bool {
-	for i := len(o.list) - 1; i >= 0; i-- {
-		t := o.list[i]
-		if t.Ref != "" && (status == "" || t.Status == status) && !yield(t) {
-			return false
-		}
-	}
-	return true
 }

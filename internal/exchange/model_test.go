@@ -78,15 +78,23 @@ func (f *fact) encode() {
 	}
 }
 
+// onces are all there are, since hashing them again and again would take most of the time.
+var onces = func() (all [keys + 1][2]exchange.Once) {
+	for key := range all {
+		for request := range all[key] {
+			all[key][request] = exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
+		}
+	}
+	return all
+}()
+
+func onceOf(key, request int) exchange.Once { return onces[key][request] }
+
 func requestWith(t exchange.Terms) map[string]any {
 	timing := map[string]any{"expires": t.NeededBy, "not_before": t.NotBefore}
 	return map[string]any{
 		"requires": t.Requires, "confirm_before": t.ConfirmBefore, "constraints": map[string]any{"timing": timing, "depends_on": t.DependsOn},
 	}
-}
-
-func onceOf(key, request int) exchange.Once {
-	return exchange.NewOnce(fmt.Sprint(key), "PATCH", "/", fmt.Append(nil, request))
 }
 
 // answer is what a note_answered says.
@@ -428,7 +436,7 @@ func facts(seed int64, n, refs int) []fact {
 		}
 		f.terms = someTermsOf(r)
 		f.said, f.created = r.Intn(4), ts.Add(-time.Hour).UTC().Truncate(time.Millisecond)
-		f.name, f.key = pick("", "A", "B"), keyName(r.Intn(6))
+		f.name, f.key = pick("", "see", "hear"), keyName(r.Intn(6))
 		f.encode()
 		all[i] = f
 	}

@@ -12,13 +12,14 @@ import (
 type names struct {
 	numbers map[string]uint32
 	list    []string
+	classes []uint8 // classOf each
 	seen    []int64 // Unix milliseconds, or never
 }
 
 const never = math.MinInt64
 
 func newNames() names {
-	return names{numbers: map[string]uint32{"": 0}, list: []string{""}, seen: []int64{never}}
+	return names{numbers: map[string]uint32{"": 0}, list: []string{""}, classes: []uint8{classOf("")}, seen: []int64{never}}
 }
 
 func (n *names) number(name string) uint32 {
@@ -32,6 +33,7 @@ func (n *names) add(name string) uint32 {
 	i := uint32(len(n.list))
 	n.numbers[name] = i
 	n.list = append(n.list, name)
+	n.classes = append(n.classes, classOf(name))
 	n.seen = append(n.seen, never)
 	return i
 }
@@ -43,7 +45,7 @@ func (n *names) set(number *uint32, name string) {
 	}
 }
 
-// freeze returns a copy for reading, without the numbers.
+// freeze returns a copy for reading, without the numbers and the classes.
 func (n *names) freeze() names {
 	return names{list: slices.Clip(n.list), seen: slices.Clone(n.seen)}
 }

@@ -90,8 +90,8 @@ func RecordedStatus(code Code) int {
 	return 0
 }
 
-// answered is the payload of note_answered. It holds the sentence of a refusal, because that says how
-// things were, and nothing that is not in the log already.
+// answered is the payload of note_answered. It holds the sentence of a refusal, because that says how things
+// were then, which nobody can make up again. Sentences name executors, capabilities, refs and times, and no secret.
 type answered struct {
 	Key          string `json:"key"`     // base64 of the first 16 bytes of SHA-256
 	Request      string `json:"request"` // the same of an HMAC, see NewOnce

@@ -1,11 +1,6 @@
 package exchange
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-	"time"
-)
+import "time"
 
 // Remove takes the caller out of the exchange: the key is dead with the event, and the id is nobody's for
 // good. What the executor holds is pending again in the same commit, since nobody else could move it.
@@ -55,41 +50,6 @@ func (c *Remove) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 		return nil, refusal
 	}
 	return append(all, d), nil
-}
-
-// heldBy returns the threads that an executor holds and that have not ended, the one that was updated
-// first in front: given back in this order, they stay in order. Cost: the threads that have not ended.
-func (s *State) heldBy(id string) []Thread {
-	var held []Thread
-	for _, status := range s.openStatuses() {
-		s.each(status, func(t Thread) bool {
-			if t.Executor == id {
-				held = append(held, t)
-			}
-			return true
-		})
-	}
-	slices.SortFunc(held, func(a, b Thread) int {
-		return cmp.Or(a.UpdatedAt.Compare(b.UpdatedAt), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Ref, b.Ref))
-	})
-	return held
-}
-
-// openStatuses returns the statuses in which threads are that have not ended. Data of the original server
-// may hold any.
-func (s *State) openStatuses() []string {
-	open := map[string]bool{}
-	for ; s.base != nil; s = s.base {
-		for _, t := range s.changed.list {
-			open[t.Status] = true
-		}
-	}
-	for number := range s.table.byStatus {
-		open[s.table.names.list[number]] = true
-	}
-	delete(open, "") // a place in the overlay that is not used any more
-	maps.DeleteFunc(open, func(status string, _ bool) bool { return Terminal(status) })
-	return slices.Sorted(maps.Keys(open))
 }
 
 // applyRemoved folds executor_removed. Only the id stays, so that nobody gets it again, and the date.

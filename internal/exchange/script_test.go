@@ -26,7 +26,8 @@ import (
 //	apply                             folds events, one line of the log each, without deciding anything
 //	import WHO [key=K]                an import of the threads in the input, each a JSON list of its documents on a line
 //	expire                            what the exchange does at that time by itself
-//	thread REF, list [status=S] [limit=N], executors, whose KEYHASH, seen ACTOR
+//	thread REF, list [status=(S,…)] [priority=(P,…)] [requestor=R] [executor=X] [eligible=X] [since=T] [limit=N] [next]
+//	executors, whose KEYHASH, seen ACTOR
 //	terms REF, eligible REF WHO, due, history REF
 //	snapshot                          goes on with what a snapshot of the state gives
 //
@@ -49,6 +50,7 @@ type script struct {
 	seq   int64
 	now   time.Time
 	log   log
+	next  int64 // of the list before
 }
 
 // log holds events by where they are, as the log does for the rules.
@@ -185,14 +187,7 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) string {
 		}
 		return printThread(thread, s.log.messages(s.state, thread.Ref))
 	case "list":
-		var f exchange.Filter
-		d.MaybeScanArgs(t, "status", &f.Status)
-		d.MaybeScanArgs(t, "limit", &f.Limit)
-		var b strings.Builder
-		for _, thread := range s.state.Threads(f) {
-			fmt.Fprintln(&b, printLine(thread))
-		}
-		return b.String()
+		return s.list(s.filter(t, d))
 	case "executors":
 		var b strings.Builder
 		for _, e := range s.state.Executors() {
@@ -210,6 +205,47 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) string {
 	}
 	t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
 	return ""
+}
+
+func (s *script) filter(t *testing.T, d *datadriven.TestData) (f exchange.Filter) {
+	d.MaybeScanArgs(t, "requestor", &f.Requestor)
+	d.MaybeScanArgs(t, "executor", &f.Executor)
+	d.MaybeScanArgs(t, "eligible", &f.Eligible)
+	d.MaybeScanArgs(t, "limit", &f.Limit)
+	for _, arg := range d.CmdArgs {
+		switch arg.Key {
+		case "status":
+			f.Status = strings.Join(arg.Vals, ",")
+		case "priority":
+			f.Priority = strings.Join(arg.Vals, ",")
+		case "since":
+			since, err := time.Parse(time.RFC3339Nano, arg.Vals[0])
+			if err != nil {
+				d.Fatalf(t, "since: %v", err)
+			}
+			f.Since = since
+		case "next":
+			f.Beyond = s.next
+		}
+	}
+	return f
+}
+
+// list prints a page, and says where it does not hold for ever or is not the last.
+func (s *script) list(f exchange.Filter) string {
+	var b strings.Builder
+	page := s.state.Page(f, s.now)
+	for _, thread := range page.Threads {
+		fmt.Fprintln(&b, printLine(thread))
+	}
+	if !page.Until.IsZero() {
+		fmt.Fprintln(&b, "until", stamp(page.Until))
+	}
+	if page.Next != 0 {
+		fmt.Fprintln(&b, "more")
+	}
+	s.next = page.Next
+	return b.String()
 }
 
 func (s *script) command(t *testing.T, d *datadriven.TestData) exchange.Command {

@@ -132,12 +132,12 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 		"threads":      slices.Concat([]byte{0, 0, 0}, most),
 		"ref":          slices.Concat([]byte{0, 0, 0, 1}, most),
 		"intent":       slices.Concat([]byte{0, 0, 0, 1, 1, 'r'}, most),
-		"messages":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1}, most, make([]byte, 100)),
-		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0}, most),
-		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1}, most),
-		"imports":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0}, most),
-		"history":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0}, most, []byte{0, 1}),
-		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
+		"messages":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1}, most, make([]byte, 100)),
+		"terms":        slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0}, most),
+		"thread":       slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 1}, most),
+		"imports":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 0}, most),
+		"history":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 0, 0}, most, []byte{0, 1}),
+		"requires":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 1, 1, 'r', 0, 0, 0, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0}, most),
 		"answers":      slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0}, most, []byte{0, 1}),
 		"sentence":     slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 1, 2, 1}, make([]byte, 32), []byte{1, 0}, huge),
 		"idle":         slices.Concat([]byte{0, 1, 1, 'x', 0, 0, 0, 0, 0}, most),
@@ -160,10 +160,10 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 	const x = 1 // the number of the only name
 	name := []byte{0, 1, 1, 'x', 0}
 	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0}
-	thread := []byte{1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0}
+	thread := []byte{1, 'r', 0, 0, 0, 2, x, x, x, x, x, 0}
 	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2}                                                          // of thread 1: confirm_before, needed by, one capability
 	none := []byte{0, 0}                                                                                         // no imports, and no history of the thread
-	said := slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, x, 1}, make([]byte, 24), []byte{0}) // a thread with a message, no terms
+	said := slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 2, x, x, x, x, x, 1}, make([]byte, 24), []byte{0}) // a thread with a message, no terms
 	alone := func(terms ...[]byte) []byte {
 		return slices.Concat(name, []byte{0, 1}, thread, slices.Concat(terms...))
 	}
@@ -179,9 +179,12 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"removed, with another's":  slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 0, 1}, []byte{0, 0}),
 		"half removed":             slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 2}, []byte{0, 0}),
 		"thread twice":             slices.Concat(name, []byte{0, 2}, thread, thread, []byte{0}),
-		"thread without a ref":     slices.Concat(name, []byte{0, 1, 0, 0, 0, 0, 0, x, x, x, x, x, 0, 0}),
-		"thread without a status":  slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, 0, x, x, x, x, 0, 0}),
-		"name that is not there":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, 2, 0, 0}),
+		"thread without a place":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0, 0}),
+		"thread before another":    slices.Concat(name, []byte{0, 2}, thread, []byte{1, 's', 0, 0, 0, 1, x, x, x, x, x, 0, 0}),
+		"thread too far":           slices.Concat(name, []byte{0, 2, 1, 'r', 0, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, x, x, x, x, x, 0}, []byte{1, 's', 0, 0, 0, 4, x, x, x, x, x, 0, 0}),
+		"thread without a ref":     slices.Concat(name, []byte{0, 1, 0, 0, 0, 0, 2, x, x, x, x, x, 0, 0}),
+		"thread without a status":  slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 2, 0, x, x, x, x, 0, 0}),
+		"name that is not there":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 2, x, x, x, x, 2, 0, 0}),
 		"number that does not end": bytes.Repeat([]byte{0xff}, 20),
 		"no number of terms":       alone(),
 		"terms of no thread":       alone([]byte{1, 2}, terms[1:]),

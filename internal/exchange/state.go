@@ -40,46 +40,6 @@ func (s *State) Thread(ref string) (Thread, bool) {
 	return s.table.thread(number), true
 }
 
-// Threads returns threads, the last updated first. Cost: the threads returned (and in a fork, those
-// changed in it).
-func (s *State) Threads(f Filter) []Thread {
-	list := make([]Thread, 0, min(max(f.Limit, 0), mostRoom))
-	s.each(canonical(f.Status), func(t Thread) bool {
-		list = append(list, t)
-		return len(list) != f.Limit
-	})
-	return list
-}
-
-// mostRoom is for how many threads room is made at once, since there may be fewer than the limit.
-const mostRoom = 128
-
-// each yields the threads of a status ("" for all) in the order of lists, until yield returns false.
-// What a fork changed is newer than all of its base.
-func (s *State) each(status string, yield func(Thread) bool) bool {
-	if s.base == nil {
-		return s.table.each(status, yield)
-	}
-	return s.changed.each(status, yield) && s.base.each(status, func(t Thread) bool {
-		return s.changed.has(t.Ref) || yield(t)
-	})
-}
-
-func (t *table) each(status string, yield func(Thread) bool) bool {
-	list, number := ofAll, t.recent.newest
-	if status != "" {
-		list, number = ofStatus, t.byStatus[t.names.numbers[status]].newest
-	}
-	for number != 0 {
-		older := t.slots.at(number).links[list].older
-		if !yield(t.thread(number)) {
-			return false
-		}
-		number = older
-	}
-	return true
-}
-
 // Messages returns where the log has the messages of a thread, the oldest first. Those of an import have one
 // place, repeated for each of them: they are in that event in their order (MessagesOf).
 func (s *State) Messages(ref string) []At {
@@ -93,30 +53,63 @@ func (s *State) Messages(ref string) []At {
 // put makes t the newest thread. Its messages stay as they are.
 func (s *State) put(t *Thread) {
 	if s.base != nil {
-		s.changed.put(*t)
+		s.changed.put(*t, s.nextPlace(t.Seq))
 	} else {
-		s.table.put(t)
+		s.table.put(t, s.nextPlace(t.Seq))
 	}
+}
+
+// nextPlace is the place of an update by an event with that seq. One that no log could hold, since it is not
+// greater than the one before, counts as the next.
+func (s *State) nextPlace(seq int64) int64 {
+	last := s.newest()
+	if seq > max(last, 0) && seq <= lastPlace {
+		return seq
+	}
+	return last + 1
+}
+
+// newest is the place of the thread that was updated last, firstPlace where there is none.
+func (s *State) newest() int64 {
+	for ; s.base != nil; s = s.base {
+		if n := len(s.changed.list); n > 0 {
+			return s.changed.list[n-1].place
+		}
+	}
+	return s.table.slots.at(s.table.recent.newest).place
+}
+
+// LastUpdate is when the thread that was updated last was; zero where there is none.
+func (s *State) LastUpdate() time.Time {
+	for ; s.base != nil; s = s.base {
+		if n := len(s.changed.list); n > 0 {
+			return s.changed.list[n-1].UpdatedAt
+		}
+	}
+	if newest := s.table.recent.newest; newest != 0 {
+		return fromMillis(s.table.slots.at(newest).updated)
+	}
+	return time.Time{}
 }
 
 // putMessage does the same, with one more message.
 func (s *State) putMessage(t *Thread, at At) {
 	if s.base != nil {
 		t.Messages++
-		s.changed.put(*t)
+		s.changed.put(*t, s.nextPlace(t.Seq))
 		s.changed.say(t.Ref, at)
 	} else {
-		s.table.say(s.table.put(t), at)
+		s.table.say(s.table.put(t, s.nextPlace(t.Seq)), at)
 	}
 }
 
 // putImported does the same for one that was imported, with t.Messages of them in the event at that place.
 func (s *State) putImported(t *Thread, at At) {
 	if s.base == nil {
-		s.table.sayImported(s.table.put(t), at, uint32(t.Messages))
+		s.table.sayImported(s.table.put(t, s.nextPlace(t.Seq)), at, uint32(t.Messages))
 		return
 	}
-	s.changed.put(*t)
+	s.changed.put(*t, s.nextPlace(t.Seq))
 	for range t.Messages {
 		s.changed.say(t.Ref, at)
 	}
@@ -125,9 +118,9 @@ func (s *State) putImported(t *Thread, at At) {
 // putStatus makes t the newest thread, with a status that was just set.
 func (s *State) putStatus(t *Thread) {
 	if s.base != nil {
-		s.changed.put(*t)
+		s.changed.put(*t, s.nextPlace(t.Seq))
 	} else {
-		s.table.turned(s.table.put(t))
+		s.table.turned(s.table.put(t, s.nextPlace(t.Seq)))
 	}
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -118,7 +119,7 @@ func (x *situation) barClaim(caller string) Code {
 		return CodeMissingCapability
 	case x.now.Before(x.terms.NotBefore):
 		return CodeTooEarly
-	case len(x.unfinished()) > 0:
+	case x.depends():
 		return CodeDependencyOpen
 	}
 	return ""
@@ -130,6 +131,14 @@ func (x *situation) lacking(caller string) []string {
 	}
 	e, _ := x.state.Executor(caller) // was let in, so it is there
 	return x.terms.missing(e)
+}
+
+// depends reports whether one of the threads that this one depends on is not completed.
+func (x *situation) depends() bool {
+	return slices.ContainsFunc(x.terms.DependsOn, func(ref string) bool {
+		t, _ := x.state.Thread(ref)
+		return t.Status != StatusCompleted
+	})
 }
 
 // unfinished returns which of the threads that this one depends on are not completed, with their status.

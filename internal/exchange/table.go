@@ -4,18 +4,18 @@ import (
 	"hash/maphash"
 )
 
-// slot is a thread in the table: 80 bytes without a pointer. The number of a thread is that of its
+// slot is a thread in the table: 96 bytes without a pointer. The number of a thread is that of its
 // slot and stays the same; 0 is none.
 type slot struct {
-	created, updated int64 // Unix milliseconds
-	seq              int64
+	created, updated int64  // Unix milliseconds
+	place            int64  // in the order of updates
 	text             textAt // of its ref and its intent
 	status, statusBy uint32 // names, as the three below
 	requestor        uint32
 	executor         uint32
 	priority         uint32
-	links            [2]link // its place in the list of all, and in that of its status
-	message          uint32  // its last message
+	links            [listsOfEach]link // its neighbours in each list
+	message          uint32            // its last message
 	messages         uint32
 	turn             uint32 // its last change of status
 }
@@ -23,7 +23,7 @@ type slot struct {
 // Pages of this many slots and messages fill a size class of the allocator to the last byte, and the
 // copy of a page after a freeze is a matter of microseconds.
 const (
-	slotShift = 8  // 256 × 80 bytes
+	slotShift = 8  // 256 × 96 bytes
 	saidShift = 10 // 1024 × 28 bytes
 )
 
@@ -36,8 +36,10 @@ type table struct {
 	texts       arena
 	names       names
 	index       index
-	recent      ends
-	byStatus    map[uint32]ends // by the number of its name
+	recent      chain
+	byStatus    [statusClasses][priorityClasses]chain
+	people      []person // by the number of the name
+	demands     demands
 	terms       sparse
 	deadlines   deadlines
 	answers     answers
@@ -48,10 +50,10 @@ type table struct {
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
-		index: newIndex(), byStatus: map[uint32]ends{}, attachments: newPages[uint64](attachmentShift),
+		index: newIndex(), attachments: newPages[uint64](attachmentShift),
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
-	t.slots.add(slot{}) // 0 is none
+	t.slots.add(slot{place: firstPlace}) // 0 is none
 	t.messages.add(said{})
 	t.turns.add(turn{})
 	return t
@@ -79,49 +81,60 @@ func (t *table) thread(number uint32) Thread {
 	return Thread{
 		Ref: ref, Intent: intent, Status: name[s.status], StatusBy: name[s.statusBy],
 		Requestor: name[s.requestor], Executor: name[s.executor], Priority: name[s.priority],
-		CreatedAt: fromMillis(s.created), UpdatedAt: fromMillis(s.updated), Seq: s.seq, Messages: int(s.messages),
+		CreatedAt: fromMillis(s.created), UpdatedAt: fromMillis(s.updated), Seq: max(s.place, 0), Messages: int(s.messages),
 	}
 }
 
-// put makes th the newest thread, and its state in the table all but its messages. It returns its
-// number.
-func (t *table) put(th *Thread) uint32 {
+// put makes th the newest thread, at that place, and its state in the table all but its messages. It returns
+// its number.
+func (t *table) put(th *Thread, place int64) uint32 {
 	number, hash := t.find(th.Ref)
 	if number == 0 {
 		t.scratch = appendEntry(t.scratch[:0], th.Ref, th.Intent)
-		number = t.add(slot{text: t.texts.add(t.scratch), status: t.names.number(th.Status)}, hash)
+		s := slot{text: t.texts.add(t.scratch), place: place}
+		t.restate(&s, th)
+		number = t.add(s, hash)
 	} else {
-		t.restate(number, th)
+		t.leave(number)
+		s := t.slots.change(number)
+		if _, intent := t.texts.both(s.text); intent != th.Intent { // in old data only
+			t.scratch = appendEntry(t.scratch[:0], th.Ref, th.Intent)
+			s.text = t.texts.add(t.scratch)
+		}
+		s.place = place
+		t.restate(s, th)
+		t.enter(number)
 	}
-	t.touch(number)
-	s := t.slots.change(number)
-	s.created, s.updated, s.seq = th.CreatedAt.UnixMilli(), th.UpdatedAt.UnixMilli(), th.Seq
-	t.names.set(&s.statusBy, th.StatusBy)
-	t.names.set(&s.requestor, th.Requestor)
-	t.names.set(&s.executor, th.Executor)
-	t.names.set(&s.priority, th.Priority)
 	t.schedule(number)
 	t.trim()
 	return number
 }
 
-// restate changes the intent, which happens in old data only, and the status of a known thread.
-func (t *table) restate(number uint32, th *Thread) {
-	s := t.slots.change(number)
-	if _, intent := t.texts.both(s.text); intent != th.Intent {
-		t.scratch = appendEntry(t.scratch[:0], th.Ref, th.Intent)
-		s.text = t.texts.add(t.scratch)
-	}
-	if t.names.list[s.status] != th.Status {
-		t.leaveStatus(number)
-		s.status = t.names.number(th.Status)
-		t.enterStatus(number)
-	}
+// restate makes a slot that is in no list say what th does, but for its texts and its messages.
+func (t *table) restate(s *slot, th *Thread) {
+	s.created, s.updated = th.CreatedAt.UnixMilli(), th.UpdatedAt.UnixMilli()
+	t.names.set(&s.status, th.Status)
+	t.names.set(&s.statusBy, th.StatusBy)
+	t.names.set(&s.requestor, th.Requestor)
+	t.names.set(&s.executor, th.Executor)
+	t.names.set(&s.priority, th.Priority)
 }
 
-// setTerms replaces the terms of a thread, which are not changed any more; nil for none.
+// Places number the updates in their order, so that each thread has one of its own. This server's events
+// have theirs, their seq. Those of the original server count up from firstPlace and stay negative.
+const (
+	firstPlace = -1 << 62
+	lastPlace  = 1 << 62
+)
+
+// setTerms replaces the terms of a thread, which are not changed any more; nil for none. The thread is newer
+// than all that have the same demand by then.
 func (t *table) setTerms(number uint32, terms *Terms) {
-	t.terms.set(number, terms)
+	if t.waits(number) && t.terms.at(number).demand() != terms.demand() {
+		t.demandAnew(number, terms)
+	} else {
+		t.terms.set(number, terms)
+	}
 	t.schedule(number)
 }
 
@@ -147,16 +160,15 @@ func (t *table) trim() {
 func (t *table) add(s slot, hash uint64) uint32 {
 	number := t.slots.add(s)
 	t.index.add(hash, number)
-	t.push(&t.recent, ofAll, number)
-	t.enterStatus(number)
+	t.enter(number)
 	return number
 }
 
-// freeze returns a copy for reading in the order of updates. It has no index, no lists of a status and no
-// deadlines.
+// freeze returns a copy for reading in the order of updates. It has no index, no other lists and no deadlines.
 func (t *table) freeze() *table {
 	return &table{
-		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(), recent: t.recent,
-		terms: t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
+		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(),
+		recent: chain{newest: t.recent.newest, oldest: t.recent.oldest, count: t.recent.count},
+		terms:  t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
 	}
 }

@@ -16,7 +16,7 @@ func TestSlotsHoldNoPointers(t *testing.T) {
 		page  uintptr
 		class uintptr // of the allocator
 	}{
-		{reflect.TypeFor[slot](), 80, 1 << slotShift, 20480},
+		{reflect.TypeFor[slot](), 96, 1 << slotShift, 24576},
 		{reflect.TypeFor[said](), 28, 1 << saidShift, 28672},
 		{reflect.TypeFor[keptAnswer](), 80, answersChunk, 20480},
 	} {
@@ -123,10 +123,14 @@ func TestDifferenceLooksAtListsAndIndex(t *testing.T) {
 	}
 	for want, damage := range map[string]func(t *table){
 		"": func(*table) {},
-		`list of pending: the next thread is "b" and "a"`: func(t *table) { t.slots.change(3).links[ofStatus].older = 1 },
-		`list of pending: the next thread is "a" and ""`:  func(t *table) { t.slots.change(2).links[ofStatus].older = 0 },
-		`list of pending: the next thread is "" and "a"`:  func(t *table) { t.slots.change(1).links[ofStatus].older = 1 },
-		"thread c: not found by its ref in one of them":   func(t *table) { t.index = newIndex() },
+		"thread c: it is not where it belongs among those of its status and priority":         func(t *table) { t.slots.change(3).links[ofStatus].older = 1 },
+		"thread b: it is not where it belongs among those of its requestor":                   func(t *table) { t.slots.change(2).links[ofRequestor].older = 0 },
+		"thread a: it is not where it belongs among those of its executor or with its demand": func(t *table) { t.slots.change(1).links[ofDoer].older = 1 },
+		"thread c: it is not where it belongs among all":                                      func(t *table) { t.slots.change(2).links[ofAll].newer, t.slots.change(1).links[ofAll].newer = 0, 3 },
+		"of 3 threads that belong into a list of those of its status and priority it has 2":   func(t *table) { t.byStatus[classPending][1].count-- },
+		"of 3 threads that belong into a list of those of its requestor it has 3":             func(t *table) { c := t.chains(1)[ofRequestor]; c.marks = append(c.marks, 1) },
+		"of 0 threads that belong into a list of all it has 1":                                func(t *table) { t.person(1).work.of(3).count++ },
+		"thread c: not found by its ref in one of them":                                       func(t *table) { t.index = newIndex() },
 	} {
 		s := build()
 		damage(s.table)

@@ -95,7 +95,7 @@ func (s *State) reserved(t *Terms, executor string) bool {
 func (t *Terms) missing(e *Executor) []string {
 	var lacking []string
 	for _, c := range t.Requires {
-		if !slices.Contains(e.Capabilities, c) {
+		if !e.has(c) {
 			lacking = append(lacking, c)
 		}
 	}

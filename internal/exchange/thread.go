@@ -17,12 +17,6 @@ type Thread struct {
 	Messages  int   // how many it has
 }
 
-// Filter selects threads for a list.
-type Filter struct {
-	Status string // "" for all; any accepted spelling
-	Limit  int    // 0 for all
-}
-
 // The state keeps times as whole milliseconds since 1970, which is what the log holds and what is
 // shown. Finer times of old data are cut off when they come in, so that what was decided on a fork,
 // kept, and read from a snapshot shows the same time.

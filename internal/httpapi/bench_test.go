@@ -47,7 +47,7 @@ func BenchmarkList(b *testing.B) {
 	b.Run("appended", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			appendThreads(nil, threads)
+			appendThreads(nil, threads, "")
 		}
 	})
 	b.Run("models", func(b *testing.B) {

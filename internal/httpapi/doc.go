@@ -8,7 +8,7 @@
 //	router    chi; 404 and 405, after the key was looked at                          httpapi.go, absent.go
 //	validate  limits of an address, key, registration token, body, parameters        access.go, attempts.go, validate.go, body.go
 //	gen       binds parameters                                                       gen/server
-//	handler   calls the engine                                                       requests.go, executors.go …
+//	handler   calls the engine                                                       requests.go, page.go, executors.go …
 //
 // # What must stay true
 //
@@ -21,6 +21,8 @@
 //     leniencies of the protocol are listed in lenient.go and nowhere else.
 //   - What a message holds is never decoded into a model and encoded again: blocks travel as the bytes
 //     that were sent, less white space between tokens.
+//   - A 304 is an answer like any other: the key and the head of the log were looked at before (etag.go). What
+//     depends on who asks, or on the time, is kept for that one and that long only (lists.go).
 //   - What an Idempotency-Key compares is the body as it came, before anything was read into it (idempotency.go).
 //   - Every error leaves through refuse, and errors.go is the only table from codes to statuses. A
 //     client never sees an internal message, and the log never sees a key.

@@ -65,10 +65,6 @@ func writeJSON(w http.ResponseWriter, status int, pieces ...[]byte) error {
 // document is a whole answer, for operations that list. It stands in a buffer of the pool.
 type document []byte
 
-func (d document) VisitListRequestsResponse(w http.ResponseWriter) error {
-	return d.send(w)
-}
-
 func (d document) VisitListExecutorsResponse(w http.ResponseWriter) error {
 	return d.send(w)
 }
@@ -85,13 +81,6 @@ func (d document) send(w http.ResponseWriter) error {
 	err := writeJSON(w, http.StatusOK, d)
 	giveBuffer(d)
 	return err
-}
-
-// keptDocument is a document that stays where it is.
-type keptDocument []byte
-
-func (d keptDocument) VisitListRequestsResponse(w http.ResponseWriter) error {
-	return writeJSON(w, http.StatusOK, d)
 }
 
 // threadState answers a change: what became of a thread.
@@ -117,6 +106,7 @@ func (s threadState) send(w http.ResponseWriter, status int) error {
 // threadAnswer is a thread with its messages.
 type threadAnswer struct {
 	*engine.Thread
+	tag string
 	ctx context.Context // of the request, for reading what its messages keep beside the log
 }
 
@@ -128,9 +118,14 @@ const summarySize = 320
 const inlineBlocks = 16 << 10
 
 func (t threadAnswer) VisitGetRequestResponse(w http.ResponseWriter) error {
+	w.Header()[etagHeader] = []string{t.tag}
 	pieces, holes := t.pieces()
 	if len(holes) > 0 {
-		return t.stream(w, pieces, holes)
+		err := t.stream(w, pieces, holes)
+		if err != nil {
+			delete(w.Header(), etagHeader) // of a refusal, where the answer has not begun
+		}
+		return err
 	}
 	err := writeJSON(w, http.StatusOK, pieces...)
 	giveBuffer(pieces[0])
@@ -176,7 +171,8 @@ func (t threadAnswer) pieces() (pieces [][]byte, holes []hole) {
 	return append(pieces, append(text, "}}\n"...)), holes
 }
 
-func appendThreads(dst []byte, threads []exchange.Thread) []byte {
+// appendThreads appends a list of threads; cursor is that of the next page, "" for none.
+func appendThreads(dst []byte, threads []exchange.Thread, cursor string) []byte {
 	dst = append(slices.Grow(dst, len(threads)*summarySize), `{"threads":[`...)
 	for i := range threads {
 		if i > 0 {
@@ -184,7 +180,11 @@ func appendThreads(dst []byte, threads []exchange.Thread) []byte {
 		}
 		dst = append(appendSummary(append(dst, '{'), &threads[i]), '}')
 	}
-	return append(dst, "]}\n"...)
+	if cursor == "" {
+		return append(dst, "]}\n"...)
+	}
+	dst = append(dst, `],"next_cursor":`...)
+	return append(appendString(dst, cursor), "}\n"...)
 }
 
 // appendSummary appends the members of a ThreadSummary, without braces.

@@ -160,8 +160,11 @@ func (g *generator) query(op *operation) string {
 	var pairs []string
 	for _, p := range op.query {
 		for range pick(g, 0, 0, 1, 1, 1) {
-			value := strings.Trim(g.json(p.Schema.Value), `"`)
-			if p.Name == "wait" { // which the handler reads, and which must not take long here
+			value := g.parameter(p.Schema.Value)
+			switch p.Name {
+			case "cursor":
+				g.strict = true // no text that the contract allows is one
+			case "wait": // which the handler reads, and which must not take long here
 				value = pick(g, "0", "0s", "1ms", "61", "1h", "-1s", "", "soon", "1m2")
 				g.strict = true
 			}
@@ -175,6 +178,21 @@ func (g *generator) query(op *operation) string {
 		return ""
 	}
 	return "?" + strings.Join(pairs, "&")
+}
+
+// parameter writes a value for a parameter, a list with commas in it.
+func (g *generator) parameter(s *openapi3.Schema) string {
+	if !s.Type.Is(openapi3.TypeArray) {
+		return strings.Trim(g.json(s), `"`)
+	}
+	if g.one(24) {
+		return pick(g, "", ",", "urgent,", "x", "pending")
+	}
+	items := make([]string, 1+g.IntN(3))
+	for i := range items {
+		items[i] = strings.Trim(g.json(s.Items.Value), `"`)
+	}
+	return strings.Join(items, ",")
 }
 
 // json writes a value for the schema.

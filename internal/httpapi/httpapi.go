@@ -30,12 +30,12 @@ type Exchange interface {
 	Register(ctx context.Context, exchangeID string, r engine.Registration) (apiKey string, err error)
 	Create(ctx context.Context, c engine.Caller, cmd *exchange.Create) error
 	Update(ctx context.Context, c engine.Caller, cmd *exchange.Update) error
-	Thread(ctx context.Context, c engine.Caller, ref string) (*engine.Thread, error)
-	Import(ctx context.Context, c engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error)
-	Export(ctx context.Context, c engine.Caller, ref string) (*messeaf.Thread, error)
+	ThreadUnless(ctx context.Context, c engine.Caller, ref string, known func(*exchange.Thread) bool) (*engine.Thread, error)
 	Attachment(ctx context.Context, c engine.Caller, ref, name string) (*engine.Attachment, error)
 	Upload(ctx context.Context, c engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error)
-	ThreadsSince(ctx context.Context, c engine.Caller, f exchange.Filter, known int64) (threads []exchange.Thread, head int64, err error)
+	ListUnless(ctx context.Context, c engine.Caller, f exchange.Filter, known func(engine.ListVersion) bool) (engine.List, error)
+	Import(ctx context.Context, c engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error)
+	Export(ctx context.Context, c engine.Caller, ref string) (*messeaf.Thread, error)
 	AwaitThread(ctx context.Context, c engine.Caller, ref string, since int64, d time.Duration) error
 	Events(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, limit int) (*engine.EventPage, error)
 	Follow(ctx context.Context, c engine.Caller, f engine.EventFilter, after int64, deliver func(engine.EventBatch) error) error

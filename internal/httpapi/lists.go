@@ -3,6 +3,7 @@ package httpapi
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
@@ -15,8 +16,8 @@ const (
 )
 
 // lists keeps answers to lists that were asked for more than once since anything happened: executors who wait
-// for work ask the same again and again. Whether an answer still holds is the exchange's to say, each time,
-// after it has looked at the caller's key.
+// for work ask the same again and again. Whether an answer still holds is for the exchange to say, each time,
+// after it has looked at the caller's key. What one executor could claim is a list of that executor's own.
 type lists struct {
 	mu   sync.Mutex
 	kept map[listName]keptList
@@ -30,17 +31,16 @@ type listName struct {
 
 // keptList is an answer, or the mere memory that it was given; the zero value is neither.
 type keptList struct {
-	seen bool
-	head int64  // of the exchange's log
-	text []byte // nil until it was given twice; never changed
+	seen  bool
+	head  int64     // engine.ListVersion.Head
+	until time.Time // it does not hold any more; zero for never
+	next  int64     // exchange.Page.Next
+	text  []byte    // nil until it was given twice; never changed
 }
 
-// known is the head at which the answer is known.
-func (k keptList) known() int64 {
-	if k.text == nil {
-		return engine.NoHead
-	}
-	return k.head
+// holds reports whether the answer is still the one to give.
+func (k keptList) holds(v engine.ListVersion) bool {
+	return k.text != nil && k.head == v.Head && (k.until.IsZero() || v.Now.Before(k.until))
 }
 
 func (l *lists) get(name listName) keptList {
@@ -51,9 +51,9 @@ func (l *lists) get(name listName) keptList {
 
 // put keeps a copy of an answer that was given at that head before, and remembers the head of others: where
 // every list meets a new head, copies would cost more than they save. before is what get has returned.
-func (l *lists) put(name listName, before keptList, head int64, text []byte) {
-	k := keptList{seen: true, head: head}
-	if before.seen && before.head == head && len(text) <= longestList {
+func (l *lists) put(name listName, before keptList, list engine.List, text []byte) {
+	k := keptList{seen: true, head: list.Version.Head, until: list.Until, next: list.Next}
+	if before.seen && before.head == k.head && len(text) <= longestList {
 		k.text = slices.Clone(text)
 	}
 	l.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
@@ -62,39 +63,53 @@ func TestListOfOneExchange(t *testing.T) {
 	}
 }
 
-// counting is an exchange that notes what is known to who lists.
+// counting is an exchange with one thread, which notes how often a page was not known to who asked for it.
 type counting struct {
 	willing
-	head  int64
-	known []int64
+	version engine.ListVersion
+	until   time.Time
+	next    int64
+	pages   int
 }
 
-func (c *counting) ThreadsSince(ctx context.Context, caller engine.Caller, f exchange.Filter, known int64) ([]exchange.Thread, int64, error) {
-	c.known = append(c.known, known)
-	if known == c.head {
-		return nil, c.head, nil
+func (c *counting) ListUnless(_ context.Context, _ engine.Caller, _ exchange.Filter, known func(engine.ListVersion) bool) (engine.List, error) {
+	list := engine.List{Version: c.version}
+	if !known(c.version) {
+		c.pages++
+		list.Page = exchange.Page{Threads: []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, Until: c.until, Next: c.next}
 	}
-	threads, _, err := c.willing.ThreadsSince(ctx, caller, f, known)
-	return threads, c.head, err
+	return list, nil
 }
 
-// Ensure that an answer is kept from the second time on that it was given at the same head, and that what is
-// kept is what was answered.
+// Ensure that an answer is kept from the second time on that it was given at the same head, for as long as it
+// holds, and that what is kept is what was answered.
 func TestListIsKept(t *testing.T) {
-	e := &counting{head: 5}
+	e := &counting{next: 5}
 	phone := siteOf(t, e).at("home").as(goodKey)
-	var first string
-	for i, step := range []struct{ head, known int64 }{{5, -1}, {5, -1}, {5, 5}, {5, 5}, {6, 5}, {6, -1}, {6, 6}, {7, 6}, {8, -1}, {9, -1}} {
-		e.head = step.head
-		body := string(phone.want(200, "GET", "/requests?limit=9", "").body)
-		if first == "" {
-			first = body
+	var first response
+	for i, step := range []struct {
+		head  int64
+		after time.Duration // what it is now
+		until time.Duration // what the page holds for; 0 for ever
+		pages int           // how many were made so far
+	}{
+		{5, 0, 0, 1}, {5, 0, 0, 2}, {5, 0, 0, 2}, {5, time.Hour, 0, 2}, {6, 0, 0, 3}, {6, 0, 0, 4}, {6, 0, 0, 4}, {7, 0, 0, 5}, {8, 0, 0, 6}, {9, 0, 0, 7},
+		{10, 0, 10, 8}, {10, 0, 10, 9}, {10, 9, 10, 9}, {10, 10, 0, 10}, {10, 10, 0, 10}, {10, 0, 0, 10},
+	} {
+		e.version = engine.ListVersion{Head: step.head, Now: someTime.Add(step.after * time.Millisecond)}
+		e.until = time.Time{}
+		if step.until != 0 {
+			e.until = someTime.Add(step.until * time.Millisecond)
 		}
-		if body != first {
-			t.Errorf("step %d: got %s, want %s", i, body, first)
+		got := phone.want(200, "GET", "/requests?limit=9", "")
+		if first.body == nil {
+			first = got
 		}
-		if got := e.known[len(e.known)-1]; got != step.known {
-			t.Errorf("step %d: head %d is known, want %d", i, got, step.known)
+		if string(got.body) != string(first.body) || got.header.Get("Link") != first.header.Get("Link") || got.header.Get("Link") == "" {
+			t.Errorf("step %d: got %s, %s; want %s, %s", i, got.body, got.header.Get("Link"), first.body, first.header.Get("Link"))
+		}
+		if e.pages != step.pages {
+			t.Errorf("step %d: %d pages were made, want %d", i, e.pages, step.pages)
 		}
 	}
 }
@@ -102,20 +117,21 @@ func TestListIsKept(t *testing.T) {
 // Ensure that neither the number of lists nor their length is the clients' to choose.
 func TestListsAreBounded(t *testing.T) {
 	var l lists
+	one := engine.ListVersion{Head: 1}
 	ask := func(name listName, text []byte) {
 		for range 2 {
-			l.put(name, l.get(name), 1, text)
+			l.put(name, l.get(name), engine.List{Version: one}, text)
 		}
 	}
 	long := listName{exchange: "home", filter: exchange.Filter{Limit: 1}}
 	ask(long, make([]byte, longestList+1))
-	if l.get(long).known() != engine.NoHead {
+	if l.get(long).holds(one) {
 		t.Error("a long list is kept")
 	}
 	for i := range 3 * mostLists {
 		name := listName{exchange: "home", filter: exchange.Filter{Limit: i}}
 		ask(name, make([]byte, longestList))
-		if l.get(name).known() != 1 {
+		if !l.get(name).holds(one) {
 			t.Fatalf("list %d is not kept", i)
 		}
 		if len(l.kept) > mostLists {

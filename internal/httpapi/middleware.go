@@ -99,7 +99,7 @@ var routes = sync.Pool{New: func() any { return chi.NewRouteContext() }}
 var (
 	everywhere = []header{
 		{"Access-Control-Allow-Origin", []string{"*"}},
-		{"Access-Control-Expose-Headers", []string{"Retry-After, X-Request-Id"}},
+		{"Access-Control-Expose-Headers", []string{"ETag, Link, Retry-After, X-Request-Id"}},
 		{"Cache-Control", []string{"no-store"}},
 		{"X-Content-Type-Options", []string{"nosniff"}},
 	}

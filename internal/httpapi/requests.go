@@ -8,30 +8,6 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
-// ListRequests implements GET …/requests.
-func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsRequestObject) (server.ListRequestsResponseObject, error) {
-	var filter exchange.Filter
-	if r.Params.Status != nil {
-		filter.Status = string(*r.Params.Status)
-	}
-	if r.Params.Limit != nil {
-		filter.Limit = *r.Params.Limit
-	}
-	caller := callOf(ctx).caller
-	name := listName{caller.Exchange, filter}
-	kept := h.lists.get(name)
-	threads, head, err := h.exchange.ThreadsSince(ctx, caller, filter, kept.known())
-	if err != nil {
-		return nil, err
-	}
-	if head == kept.known() {
-		return keptDocument(kept.text), nil
-	}
-	text := appendThreads(takeBuffer(), threads)
-	h.lists.put(name, kept, head, text)
-	return document(text), nil
-}
-
 // CreateRequest implements POST …/requests.
 func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequestObject) (server.CreateRequestResponseObject, error) {
 	b := r.Body.(*body)
@@ -54,14 +30,26 @@ func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObj
 	if err := h.awaitNews(ctx, r.Ref, r.Params); err != nil {
 		return nil, err
 	}
-	thread, err := h.exchange.Thread(ctx, callOf(ctx).caller, r.Ref)
+	c := callOf(ctx)
+	var (
+		tag  string
+		held bool
+	)
+	thread, err := h.exchange.ThreadUnless(ctx, c.caller, r.Ref, func(t *exchange.Thread) bool {
+		tag = threadTag(t, c.answer.request.URL.RawQuery)
+		held = c.holds(tag)
+		return held
+	})
 	if err != nil {
 		return nil, err
+	}
+	if held {
+		return notModified(tag), nil
 	}
 	if media := r.Params.Media; media != nil && *media == server.MediaLink {
 		linkMedia(thread, r.ExchangeID)
 	}
-	return threadAnswer{thread, ctx}, nil
+	return threadAnswer{thread, tag, ctx}, nil
 }
 
 // UpdateRequest implements PATCH …/requests/{ref}.

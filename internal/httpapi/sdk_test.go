@@ -135,7 +135,7 @@ func wantCompleted(t *testing.T, agent *sdk.ClientWithResponses, ref string) {
 	if got, want := string(thread.Messages[1].Mess[1]), `{"response":{"content":["Closed"]}}`; got != want {
 		t.Errorf("the answer: got %s, want %s", got, want)
 	}
-	limit, status := 1, sdk.FilterCompleted
+	limit, status := 1, []sdk.StatusFilter{sdk.FilterCompleted, sdk.FilterNeedsInputHyphen}
 	list := must[*sdk.ListRequestsResponse](t)(agent.ListRequestsWithResponse(ctx, "home", &sdk.ListRequestsParams{Status: &status, Limit: &limit}))
 	if list.JSON200 == nil || len(list.JSON200.Threads) != 1 || list.JSON200.Threads[0].Ref != ref {
 		t.Errorf("list: %s", list.Body)

@@ -53,8 +53,20 @@ func (w willing) Update(ctx context.Context, _ engine.Caller, cmd *exchange.Upda
 	return w.do(ctx)
 }
 
-func (w willing) Thread(ctx context.Context, _ engine.Caller, ref string) (*engine.Thread, error) {
-	return someThread(ref), w.do(ctx)
+func (w willing) ThreadUnless(ctx context.Context, _ engine.Caller, ref string, known func(*exchange.Thread) bool) (*engine.Thread, error) {
+	t := someThread(ref)
+	if known(&t.Thread) {
+		t.Messages = nil
+	}
+	return t, w.do(ctx)
+}
+
+func (w willing) ListUnless(ctx context.Context, _ engine.Caller, _ exchange.Filter, known func(engine.ListVersion) bool) (engine.List, error) {
+	list := engine.List{Version: engine.ListVersion{Head: 7, Updated: someTime, Now: someTime}}
+	if !known(list.Version) {
+		list.Threads = []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}
+	}
+	return list, w.do(ctx)
 }
 
 func (w willing) Import(ctx context.Context, _ engine.Caller, threads []*messeaf.Thread) ([]exchange.ThreadState, error) {
@@ -95,10 +107,6 @@ func (w willing) Follow(ctx context.Context, _ engine.Caller, _ engine.EventFilt
 		return err
 	}
 	return deliver(engine.EventBatch{Seq: 7})
-}
-
-func (w willing) ThreadsSince(ctx context.Context, _ engine.Caller, _ exchange.Filter, _ int64) ([]exchange.Thread, int64, error) {
-	return []exchange.Thread{someThread("2026-02-01-XY1Z").Thread}, 7, w.do(ctx)
 }
 
 func (w willing) Executors(ctx context.Context, _ engine.Caller) ([]engine.Executor, error) {

@@ -234,6 +234,9 @@ func (op *operation) checkQuery(r *http.Request) error {
 }
 
 func explainParameter(p *openapi3.Parameter, err error) error {
+	if s := p.Schema.Value; s.Type.Is(openapi3.TypeArray) { // words with commas between them, not a list to who sends it
+		return invalid("%s: %s", p.Name, demand(&openapi3.SchemaError{Schema: s.Items.Value, SchemaField: "enum"}))
+	}
 	var schema *openapi3.SchemaError
 	if errors.As(err, &schema) {
 		return explain(fieldPath{p.Name}, schema)

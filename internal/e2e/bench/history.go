@@ -22,6 +22,9 @@ type history struct {
 	// single puts each event into an object of its own. Otherwise a day is one object, as a server leaves
 	// days that are over.
 	single bool
+	// mixed: a few threads, the oldest, are free for the executor or in its hands (mixedShown of each). Of the
+	// others every second was done by it, and the rest wait for those who can what it can't.
+	mixed bool
 }
 
 const (
@@ -38,6 +41,10 @@ const (
 	firstOfDay      = 6 * time.Hour
 	betweenThreads  = 5 * time.Second
 	bodyAsMessage   = `{"mess":[{"request":` + body + `}]}`
+	mixedShown      = few / 2
+	mixedDemands    = 20 // different ones
+	claimedPayload  = `{"old_status":"pending","new_status":"claimed","executor_id":"` + executorID + `"}`
+	donePayload     = `{"old_status":"claimed","new_status":"completed","executor_id":"` + executorID + `"}`
 	threadPayload   = `{"intent":"Check if the garage door is closed","context":["Getting ready for bed"],"priority":"normal","requestor_id":"` + executorID + `","response_hint":["image"]}`
 	positionDigits  = 13 // of an object's name: the seq, with a hyphen in it
 	objectSuffix    = ".jsonl"
@@ -67,7 +74,11 @@ func (h history) write(dir string) ([]string, error) {
 			ref := day.Format("2006-01-02-") + suffix(i)
 			at := day.Add(firstOfDay + time.Duration(i)*betweenThreads)
 			w.event(at, `"`+ref+`"`, "thread_created", executorID, threadPayload)
-			w.event(at, `"`+ref+`"`, "message_added", executorID, bodyAsMessage)
+			message, changes := h.course(len(refs))
+			w.event(at, `"`+ref+`"`, "message_added", executorID, message)
+			for _, change := range changes {
+				w.event(at, `"`+ref+`"`, "status_changed", executorID, change)
+			}
 			refs = append(refs, ref)
 		}
 		next := day.AddDate(0, 0, 1)
@@ -77,6 +88,20 @@ func (h history) write(dir string) ([]string, error) {
 		}
 	}
 	return refs, nil
+}
+
+// course is what becomes of a thread after it was created: the payloads of its first message and of the changes
+// of its status.
+func (h history) course(i int) (message string, changes []string) {
+	switch {
+	case !h.mixed || i < mixedShown:
+		return bodyAsMessage, nil
+	case i < 2*mixedShown:
+		return bodyAsMessage, []string{claimedPayload}
+	case i%2 == 0:
+		return bodyAsMessage, []string{claimedPayload, donePayload}
+	}
+	return fmt.Sprintf(`{"mess":[{"request":{"intent":"Carry it","requires":["lift:%d"]}}]}`, i/2%mixedDemands), nil
 }
 
 func suffix(i int) string {

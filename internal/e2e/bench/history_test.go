@@ -16,6 +16,7 @@ func TestHistory(t *testing.T) {
 	for name, h := range map[string]history{
 		"a day an object":    {threads: threadsPerDay + 3},
 		"an event an object": {threads: 120, single: true},
+		"mixed":              {threads: 400, mixed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -44,6 +45,10 @@ func TestHistory(t *testing.T) {
 			if len(refs) != h.threads || len(threads) != h.threads {
 				t.Fatalf("%d refs and %d threads, want %d", len(refs), len(threads), h.threads)
 			}
+			if h.mixed {
+				wantMixed(t, e, caller)
+				return
+			}
 			if first, last := threads[h.threads-1].Ref, threads[0].Ref; first != refs[0] || last != refs[h.threads-1] {
 				t.Errorf("from %s to %s, want %s to %s", first, last, refs[0], refs[h.threads-1])
 			}
@@ -52,6 +57,16 @@ func TestHistory(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// wantMixed: the executor could claim and holds as many threads as a list shows.
+func wantMixed(t *testing.T, e *engine.Engine, c engine.Caller) {
+	t.Helper()
+	for _, f := range []exchange.Filter{{Eligible: executorID}, {Executor: executorID, Status: "claimed"}} {
+		if threads, err := e.Threads(t.Context(), c, f); err != nil || len(threads) != mixedShown {
+			t.Errorf("%+v: %d threads, want %d (%v)", f, len(threads), mixedShown, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -92,6 +93,18 @@ func list(c *conn, _ *target, _ int) error {
 	return err
 }
 
+// listSome returns an action that asks for a list of mixedShown threads, each time another one, which no
+// earlier answer can be given again for.
+func listSome(query string) action {
+	return func(c *conn, _ *target, n int) error {
+		data, err := c.do("GET", fmt.Sprintf("%s/requests?%s&limit=%d&since=2000-01-01T00:00:00.%09dZ", api, query, mixedShown, n), "", http.StatusOK)
+		if found := bytes.Count(data, []byte(`"ref":`)); err == nil && found != mixedShown {
+			err = fmt.Errorf("a list of %s has %d threads, not %d", query, found, mixedShown)
+		}
+		return err
+	}
+}
+
 // newest returns the ref of the n-th newest thread, from 0. t.mu must be held.
 func (t *target) newest(n int) string {
 	if n < len(t.recent) {
@@ -119,6 +132,8 @@ var (
 	measureGet      = measurement{"GET, 16 connections", 16, getRecent, nil}
 	measureGetOld   = measurement{"GET any, 16 connections", 16, getOld, nil}
 	measureList     = measurement{"list of 100, 16 conn.", 16, list, nil}
+	measureEligible = measurement{"list eligible, 16 conn.", 16, listSome("eligible=true"), nil}
+	measureHeld     = measurement{"list held, 16 conn.", 16, listSome("executor=" + executorID + "&status=claimed"), nil}
 	measureCreate1  = measurement{"create, 1 connection", 1, create, nil}
 	measureCreate16 = measurement{"create, 16 connections", 16, create, nil}
 	measureCreate64 = measurement{"create, 64 connections", 64, create, nil}

@@ -12,11 +12,25 @@ const few = 100
 // grown are the measurements whose costs must not grow with the number of threads.
 var grown = []measurement{measureGet, measureGetOld, measureList, measureCreate64, measureClaim}
 
+// sifted are measurements of lists that leave nearly all of many threads out.
+var sifted = []measurement{measureEligible, measureHeld}
+
 // grow prints what a cold thread takes of memory, and what requests cost with few threads and with many.
 func grow(o options) error {
+	fmt.Printf("\n%d threads against %d\n", o.scale, few)
+	err := against(o, history{}, grown, func(many *target) error { return coldMemory(o, many) })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nlists of %d of %d threads against those of %d\n", mixedShown, o.scale, few)
+	return against(o, history{mixed: true}, sifted, func(*target) error { return nil })
+}
+
+// against prints what measurements cost on a server with few threads and on one with many.
+func against(o options, h history, all []measurement, first func(many *target) error) error {
 	var targets []*target
-	for _, n := range []int{few, o.scale} {
-		p, err := newHistory(o.server, history{threads: n})
+	for _, h.threads = range []int{few, o.scale} {
+		p, err := newHistory(o.server, h)
 		if err != nil {
 			return err
 		}
@@ -31,12 +45,11 @@ func grow(o options) error {
 		}
 		targets = append(targets, t)
 	}
-	fmt.Printf("\n%d threads against %d\n", o.scale, few)
-	if err := coldMemory(o, targets[1]); err != nil {
+	if err := first(targets[1]); err != nil {
 		return err
 	}
 	fmt.Printf("%-24s %16s %16s %7s\n", "", "CPU µs with few", "CPU µs with many", "ratio")
-	for _, m := range o.chosen(grown) {
+	for _, m := range o.chosen(all) {
 		rs, err := m.inTurns(targets, o.rounds, o.span)
 		if err != nil {
 			return err

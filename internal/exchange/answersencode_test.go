@@ -32,7 +32,7 @@ func TestDecodeRefusesAnswersThatCannotBe(t *testing.T) {
 		"idle nobody":             answers([]byte{0, 1, 2}),
 		"idle twice":              answers([]byte{0, 2, 1, 0}),
 	} {
-		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
+		if _, err := exchange.Decode(bytes.NewReader(append(b, 0))); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -27,6 +27,7 @@ func Decode(r io.Reader) (*State, error) {
 	d.attachments(s.table)
 	d.answers(s)
 	d.idle(&s.register)
+	d.outbox(s)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")

@@ -21,6 +21,7 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentAnswers(a, b) },
 		func() string { return differentIdle(a, b) },
 		func() string { return differentAttachments(a, b) },
+		func() string { return differentOutboxes(a, b) },
 	} {
 		if d := differ(); d != "" {
 			return d

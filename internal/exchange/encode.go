@@ -33,6 +33,7 @@ const Version = "3"
 //	number    of attachments that events have named; for each, in the order of the log:
 //	          the hash of its key, in 8 bytes
 //	          as answersencode.go says: answers, and who has done nothing yet
+//	          as outboxencode.go says: what is to be told to whom
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -83,6 +84,7 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.attachments(f.table)
 	e.answers(f.table)
 	e.idle(&f.register)
+	e.outbox(&f.table.outbox)
 	e.flush(0)
 	return e.err
 }

@@ -123,8 +123,11 @@ func (s *State) putExecutor(e *Executor) {
 	before, known := s.everKnown(e.ID)
 	if !known {
 		r.ids = append(r.ids, e.ID)
-	} else if before.KeyHash != e.KeyHash {
-		s.giveUp(before)
+	} else {
+		s.formerly(before, e)
+		if before.KeyHash != e.KeyHash {
+			s.giveUp(before)
+		}
 	}
 	r.executors[e.ID] = e
 	// Two profiles of the original server may hold one hash (a copied file): it stays the first one's.

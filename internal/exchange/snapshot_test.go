@@ -206,7 +206,7 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"history by nobody known":  slices.Concat(said, []byte{0, 1, 0, x, 2, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
-		b = append(b, 0, 0) // no answers, and nobody idle
+		b = append(b, 0, 0, 0) // no answers, nobody idle, and no outbox
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}

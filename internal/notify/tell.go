@@ -50,9 +50,8 @@ type Occasion struct {
 // Tell is the rule of who hears of a change.
 //
 // Channels: of a new request, every executor whom it is for, but the requestor. Of a change of the status, the
-// parties of the thread, which are the requestor and the executor, but the one who made it. Where the change
-// took the executor from the thread (it gave the thread back, or another has it now), the one before it is a
-// party too.
+// parties of the thread, which are the requestor and the executor, but the one who made it. Nobody but the executor
+// itself can end its part in a thread, so who had it before needs no telling.
 //
 // Hooks: of a new request, those of every executor whom it is for, the requestor included. Of a start and a
 // completion, those of the thread's executor. Of a claim, a rejection or a cancellation, those of everyone, so that
@@ -69,7 +68,7 @@ func Tell(c Change, roll Roll) Telling {
 	if fires {
 		told.Occasion = Occasion{Moment: moment, Thread: after, OldStatus: c.Before.Status, Actor: c.Actor}
 	}
-	parties := []string{c.After.Requestor, c.After.Executor, c.Before.Executor}
+	parties := []string{c.After.Requestor, c.After.Executor}
 	for _, e := range roll.Executors() {
 		notice := Notice{Executor: e.ID, Name: e.DisplayName}
 		if c.Type == ThreadCreated {

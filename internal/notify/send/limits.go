@@ -14,7 +14,7 @@ const (
 
 	// perHost is how many attempts run at one host at once; chat services allow about one a second.
 	perHost = 4
-	// atOnce is how many run together. One takes two goroutines and some buffers, about 30 KiB.
+	// atOnce is how many run together. One that hangs takes three goroutines and their buffers, 29 KiB.
 	atOnce = 512
 	// Of these, at most so many may be at hosts that nothing is known of, and at hosts that did not answer the last
 	// time. What is left is for hosts that did.

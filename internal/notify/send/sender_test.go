@@ -173,6 +173,28 @@ func TestManyDeadHosts(t *testing.T) {
 	})
 }
 
+// Ensure that a host's requests which wait among those to unknown hosts are sent as soon as it has answered.
+func TestHostAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := newSender(w.attempt)
+		defer s.Close()
+		began := time.Now()
+		w.must(s, "host")
+		for i := range 2 * atUnknown {
+			w.must(s, fmt.Sprintf("dead-%d", i))
+		}
+		for range 3 { // find no place
+			w.must(s, "host")
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if took := w.ended["host"].Sub(began); len(w.outcomes["host"]) != 4 || took != 2*time.Second {
+			t.Errorf("%d outcomes after %v", len(w.outcomes["host"]), took)
+		}
+	})
+}
+
 // Ensure that a host which answers again is called as before.
 func TestHostComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

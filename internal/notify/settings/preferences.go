@@ -2,9 +2,11 @@ package settings
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // the same zones on every machine: what one replica takes, each can read
 
@@ -115,10 +117,21 @@ func (r *reader) zone(field string, v json.RawMessage) *time.Location {
 	if !ok {
 		return time.UTC
 	}
+	if zone, read := zones.Load(s); read {
+		return zone.(*time.Location)
+	}
 	zone, err := time.LoadLocation(s)
-	if err != nil || len(s) > maxZone || s == "Local" {
+	if err != nil || len(s) > maxZone || s == "Local" || !zoneName.MatchString(s) {
 		r.wrong(field, "must be the name of a time zone such as Europe/Berlin")
 		return time.UTC
 	}
+	zones.Store(strings.Clone(s), zone)
 	return zone
 }
+
+// zoneName is the form of the names. A name is looked for among files too, where the same one could be spelled in
+// many ways ("Europe//Berlin"), which another machine has no file for.
+var zoneName = regexp.MustCompile(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$`)
+
+// zones are those that were read before, since that opens a file. There are only as many as have a name.
+var zones sync.Map

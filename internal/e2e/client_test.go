@@ -245,8 +245,8 @@ func (c client) threads(tb testing.TB, query string) (all []thread) {
 		if link == "" {
 			return all
 		}
-		next, ok := strings.CutPrefix(link, "<")
-		if query, ok = strings.CutSuffix(next, `>; rel="next"`); !ok || !strings.HasPrefix(query, "?") {
+		var ok bool
+		if query, ok = strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`); !ok || !strings.HasPrefix(query, "?") {
 			tb.Fatalf("the next page is at %q", link)
 		}
 	}

@@ -15,14 +15,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/media"
 )
 
-const (
-	// maxUploads is how many uploads are in progress at once; one more is refused. On a directory each takes a
-	// buffer of 32 KiB. The S3 driver holds up to 16 MiB of one that is larger than that, and a part on its way.
-	maxUploads = 16
-	// readAtOnce is how much of an attachment is asked for at once where a reader may jump on: what is cut off
-	// of it is lost traffic, and each is a call of the store.
-	readAtOnce = 4 << 20
-)
+// readAtOnce is how much of an attachment is asked for at once where a reader may jump on: what is cut off
+// of it is lost traffic, and each is a call of the store.
+const readAtOnce = 4 << 20
 
 // Attachment is a medium of a thread.
 type Attachment struct {
@@ -161,7 +156,8 @@ func Linked(m *exchange.Message, exchangeID, ref string) json.RawMessage {
 
 // Upload stores content beside a thread, for a message that will name it by its Key; until then nobody sees it, and
 // after latestNaming it can't be named any more. An error of content that is an *exchange.Error is returned as it
-// is. CodeOverloaded while maxUploads are in progress. It lasts as long as content does.
+// is. CodeOverloaded while maxUploads are in progress, or
+// maxOwnUploads of the caller's. It lasts as long as content does.
 func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
@@ -177,10 +173,11 @@ func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType stri
 	if err != nil {
 		return exchange.Attachment{}, err
 	}
-	if !e.uploads.TryAcquire(1) {
-		return exchange.Attachment{}, refuse(exchange.CodeOverloaded, "Too many uploads are in progress; try again shortly")
+	end, refusal := e.uploads.begin(c)
+	if refusal != nil {
+		return exchange.Attachment{}, refusal
 	}
-	defer e.uploads.Release(1)
+	defer end()
 	a, err := x.keepAttachment(ctx, ref, name, mediaType, content)
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
 		return exchange.Attachment{}, refusal

@@ -84,29 +84,17 @@ func (e *Engine) stored(ctx context.Context, name string, a exchange.Attachment)
 	tag := path.Base(a.Key)
 	return &Attachment{
 		Name: name, Type: media.CleanType(a.Type, ""), Tag: tag[:min(len(tag), uuidLength)],
-		Content: &objectReader{ctx: ctx, engine: e, key: a.Key, size: a.Size},
+		Content: &objectReader{ctx: ctx, engine: e, named: a},
 	}
 }
 
 // Open opens what an attachment of the thread holds, which is a.Size bytes.
 func (t *Thread) Open(ctx context.Context, a exchange.Attachment) (io.ReadCloser, error) {
-	r, err := t.engine.openAttachment(ctx, a.Key, 0, -1)
+	r, err := t.engine.openNamed(ctx, a, 0, -1)
 	if err != nil {
-		return nil, t.engine.unreadableObject(ctx, err)
-	}
-	if r.Size() != a.Size {
-		r.Close()
-		return nil, t.engine.anotherSize(a.Key, r.Size(), a.Size)
+		return nil, t.engine.unreadableFile(ctx, err)
 	}
 	return r, nil
-}
-
-// unreadableObject tells an object that is lost, which no trying again brings back, from a store that is away.
-func (e *Engine) unreadableObject(ctx context.Context, err error) *exchange.Error {
-	if e.store.NoSuchKey(err) {
-		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
-	}
-	return e.unreadable(ctx, err)
 }
 
 // Piece is a part of a message as it was sent: text, or where that is nil, what an attachment holds, in base64.
@@ -193,8 +181,7 @@ func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType stri
 type objectReader struct {
 	ctx    context.Context
 	engine *Engine
-	key    string
-	size   int64
+	named  exchange.Attachment
 	at     int64
 	open   io.ReadCloser // of the bytes up to until; nil while nothing is asked for
 	until  int64
@@ -205,7 +192,7 @@ func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += o.at
 	case io.SeekEnd:
-		offset += o.size
+		offset += o.named.Size
 	}
 	if offset < 0 {
 		return 0, errors.New("sought to before the beginning")
@@ -232,7 +219,7 @@ func (o *objectReader) Close() error {
 
 // Read returns errors that are refusals.
 func (o *objectReader) Read(p []byte) (int, error) {
-	if o.at >= o.size {
+	if o.at >= o.named.Size {
 		return 0, io.EOF
 	}
 	if o.at >= o.until {
@@ -252,24 +239,16 @@ func (o *objectReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	o.close()
-	return n, o.engine.unreadableObject(o.ctx, fmt.Errorf("read %s: %w", o.key, err))
+	return n, o.engine.unreadableFile(o.ctx, fmt.Errorf("read %s: %w", o.named.Key, err))
 }
 
 // ask opens the next bytes.
 func (o *objectReader) ask() error {
-	length := min(readAtOnce, o.size-o.at)
-	r, err := o.engine.openAttachment(o.ctx, o.key, o.at, length)
+	length := min(readAtOnce, o.named.Size-o.at)
+	r, err := o.engine.openNamed(o.ctx, o.named, o.at, length)
 	if err != nil {
-		return o.engine.unreadableObject(o.ctx, err)
-	}
-	if r.Size() != o.size {
-		r.Close()
-		return o.engine.anotherSize(o.key, r.Size(), o.size)
+		return o.engine.unreadableFile(o.ctx, err)
 	}
 	o.open, o.until = r, o.at+length
 	return nil
-}
-
-func (e *Engine) anotherSize(key string, is, said int64) *exchange.Error {
-	return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: fmt.Errorf("%s has %d bytes, and its event says %d", key, is, said)}
 }

@@ -11,9 +11,8 @@ import (
 )
 
 // compact merges the closed days of every log in the storage, deletes the attachments that no event names, and
-// prints a line for each. A server does so
-// by itself; this is for a directory that no server has open, whose lock it takes, and for a bucket, where
-// servers may run meanwhile. What it does is safe to be killed at any moment.
+// prints a line for each. A server does so by itself; this is for a directory that no server has open, whose lock
+// it takes, and for a bucket, where servers may run meanwhile. What it does is safe to be killed at any moment.
 func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
 	store, err := c.openStore(ctx, false)
 	if err != nil {
@@ -34,11 +33,11 @@ func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
 		for _, kept := range r.Kept {
 			fmt.Fprintf(stdout, "%s: left as it is: %s\n", id, kept)
 		}
-		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
-			return fmt.Errorf("compact %s: %w", id, err)
-		}
-		if errors.Is(err, eventlog.ErrNotFound) {
+		switch {
+		case errors.Is(err, eventlog.ErrNotFound):
 			continue // nothing of it is this server's
+		case err != nil:
+			return fmt.Errorf("compact %s: %w", id, err)
 		}
 		collected, err := engine.Collect(ctx, store, id)
 		if err != nil {

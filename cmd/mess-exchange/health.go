@@ -24,7 +24,7 @@ func health(ctx context.Context, c *config, stdout io.Writer) error {
 	// Neither a proxy nor a redirect leads to the server on this machine.
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: noRedirect,
 	}
 	res, err := client.Do(req)
 	if err != nil {

@@ -41,7 +41,7 @@ func registerExecutor(ctx context.Context, c *config, stdout io.Writer) error {
 		return err
 	}
 	// A redirect would take the token elsewhere, and make a GET of this.
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{CheckRedirect: noRedirect}
 	res, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no answer, so %s may be registered or not: %w", c.Register.ID, unwrapped(err))
@@ -105,6 +105,9 @@ func again(res *http.Response) string {
 	}
 	return ""
 }
+
+// noRedirect makes a client return an answer that leads elsewhere, rather than follow it.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // unwrapped is what went wrong, without the URL, which may hold a password.
 func unwrapped(err error) error {

@@ -67,7 +67,7 @@ func (t *transfer) remote(c *config) (*remote, error) {
 	return &remote{
 		base: base + "/api/v1/exchanges/" + url.PathEscape(exchange), key: t.Key, pause: sleep,
 		// A redirect would take the key elsewhere, and make a GET of an import.
-		client: http.Client{Timeout: transferTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		client: http.Client{Timeout: transferTime, CheckRedirect: noRedirect},
 	}, nil
 }
 

@@ -206,24 +206,6 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
-// Defines values for MediaView.
-const (
-	MediaInline MediaView = "inline"
-	MediaLink   MediaView = "link"
-)
-
-// Valid indicates whether the value is a known member of the MediaView enum.
-func (e MediaView) Valid() bool {
-	switch e {
-	case MediaInline:
-		return true
-	case MediaLink:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for Priority.
 const (
 	Background Priority = "background"
@@ -528,10 +510,6 @@ type Imported struct {
 	// Threads What became of each, in the order of their refs.
 	Threads []ThreadState `json:"threads"`
 }
-
-// MediaView `inline` is as it was sent, and the same as none. `link` puts a URL without a host in the place of each medium that
-// is kept beside the log.
-type MediaView string
 
 // Message defines model for Message.
 type Message struct {
@@ -861,20 +839,6 @@ type CreateRequestParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// GetRequestParams defines parameters for GetRequest.
-type GetRequestParams struct {
-	// Media How large media in messages are shown, as they were sent or as links.
-	Media *MediaView `form:"media,omitempty" json:"media,omitempty"`
-
-	// Wait How long to wait for a change, as a duration (`30s`, `1m`) or in seconds, at most 60. Servers that stop answer
-	// earlier.
-	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
-
-	// Since The `seq` of the thread as you know it; without it, the one that it has now. It means something with `wait`
-	// only.
-	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
-}
-
 // UpdateRequestParams defines parameters for UpdateRequest.
 type UpdateRequestParams struct {
 	// IdempotencyKey Makes the call safe to repeat, at any replica and after a restart: the same call with the same key by the same
@@ -1145,7 +1109,7 @@ type ServerInterface interface {
 	CreateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, params CreateRequestParams)
 	// GetRequest Read a request and all its messages, now or when it changes
 	// (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams)
+	GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref)
 	// UpdateRequest Claim a request, report on it, answer it
 	// (PATCH /api/v1/exchanges/{exchange_id}/requests/{ref})
 	UpdateRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params UpdateRequestParams)
@@ -1241,7 +1205,7 @@ func (_ Unimplemented) CreateRequest(w http.ResponseWriter, r *http.Request, exc
 
 // GetRequest Read a request and all its messages, now or when it changes
 // (GET /api/v1/exchanges/{exchange_id}/requests/{ref})
-func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
+func (_ Unimplemented) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1928,50 +1892,8 @@ func (siw *ServerInterfaceWrapper) GetRequest(w http.ResponseWriter, r *http.Req
 		return
 	}
 
-	// Parameter object where we will unmarshal all parameters from the context
-	var params GetRequestParams
-
-	// ------------- Optional query parameter "media" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "media", r.URL.Query(), &params.Media, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		var requiredError *runtime.RequiredParameterError
-		if errors.As(err, &requiredError) {
-			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "media"})
-		} else {
-			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "media", Err: err})
-		}
-		return
-	}
-
-	// ------------- Optional query parameter "wait" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		var requiredError *runtime.RequiredParameterError
-		if errors.As(err, &requiredError) {
-			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
-		} else {
-			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
-		}
-		return
-	}
-
-	// ------------- Optional query parameter "since" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
-	if err != nil {
-		var requiredError *runtime.RequiredParameterError
-		if errors.As(err, &requiredError) {
-			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
-		} else {
-			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
-		}
-		return
-	}
-
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetRequest(w, r, exchangeID, ref, params)
+		siw.Handler.GetRequest(w, r, exchangeID, ref)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4074,7 +3996,6 @@ func (response CreateRequest503JSONResponse) VisitCreateRequestResponse(w http.R
 type GetRequestRequestObject struct {
 	ExchangeID Exchange `json:"exchange_id"`
 	Ref        Ref      `json:"ref"`
-	Params     GetRequestParams
 }
 
 type GetRequestResponseObject interface {
@@ -5299,12 +5220,11 @@ func (sh *strictHandler) CreateRequest(w http.ResponseWriter, r *http.Request, e
 }
 
 // GetRequest operation middleware
-func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params GetRequestParams) {
+func (sh *strictHandler) GetRequest(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref) {
 	var request GetRequestRequestObject
 
 	request.ExchangeID = exchangeID
 	request.Ref = ref
-	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetRequest(ctx, request.(GetRequestRequestObject))

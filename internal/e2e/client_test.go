@@ -235,11 +235,21 @@ func (c client) thread(tb testing.TB, ref string) thread {
 	return decode[struct{ Thread thread }](tb, a).Thread
 }
 
-// threads lists, with a query such as "?status=pending".
-func (c client) threads(tb testing.TB, query string) []thread {
+// threads lists all there are, page by page, with a query such as "?status=pending".
+func (c client) threads(tb testing.TB, query string) (all []thread) {
 	tb.Helper()
-	a := c.want(tb, http.StatusOK, "GET", "/requests"+query, nil)
-	return decode[struct{ Threads []thread }](tb, a).Threads
+	for {
+		a := c.want(tb, http.StatusOK, "GET", "/requests"+query, nil)
+		all = append(all, decode[struct{ Threads []thread }](tb, a).Threads...)
+		link := a.header.Get("Link")
+		if link == "" {
+			return all
+		}
+		var ok bool
+		if query, ok = strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`); !ok || !strings.HasPrefix(query, "?") {
+			tb.Fatalf("the next page is at %q", link)
+		}
+	}
 }
 
 func (c client) executors(tb testing.TB) []executor {

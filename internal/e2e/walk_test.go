@@ -23,7 +23,7 @@ var (
 
 const (
 	summaryFields  = "created_at executor_id intent priority ref requestor_id status updated_at"
-	threadFields   = "created_at executor_id intent messages priority ref requestor_id status updated_at"
+	threadFields   = "created_at executor_id intent messages priority ref requestor_id seq status updated_at"
 	executorFields = "capabilities created_at display_name id last_seen"
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -93,16 +94,37 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 // openAttachment opens an object of attachments/ for reading, from offset on, length bytes or all where that is
 // negative. Its reader's Size is that of the whole object. store.NoSuchKey(err) where it is not there. The
 // caller closes it; ctx must live as long as it is read.
-func (x *running) openAttachment(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
-	return x.engine.openAttachment(ctx, key, offset, length)
-}
-
 func (e *Engine) openAttachment(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 	r, err := e.store.Bucket().NewRangeReader(ctx, key, offset, length, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	return r, nil
+}
+
+// errDamagedFile: what an event keeps beside the log is not what the event says.
+var errDamagedFile = errors.New("a file of a thread is damaged")
+
+// openNamed is openAttachment for one that an event names; errDamagedFile where it has another size there.
+func (e *Engine) openNamed(ctx context.Context, a exchange.Attachment, offset, length int64) (*blob.Reader, error) {
+	r, err := e.openAttachment(ctx, a.Key, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	if r.Size() != a.Size {
+		r.Close()
+		return nil, fmt.Errorf("%w: %s has %d bytes, and its event says %d", errDamagedFile, a.Key, r.Size(), a.Size)
+	}
+	return r, nil
+}
+
+// unreadableFile tells a file that is lost or damaged, which no trying again brings back, from a store that is
+// away.
+func (e *Engine) unreadableFile(ctx context.Context, err error) *exchange.Error {
+	if errors.Is(err, errDamagedFile) || e.store.NoSuchKey(err) {
+		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
+	}
+	return e.unreadable(ctx, err)
 }
 
 // newAttachmentKey returns a key that was never used: attachments/exchange=home/{ref}/{uuid}-{name}. Only the uuid

@@ -30,7 +30,7 @@ func TestKeepAttachment(t *testing.T) {
 			t.Errorf("got %+v", a)
 		}
 		keys[a.Key] = true
-		r, err := x.openAttachment(t.Context(), a.Key, 4000, 10)
+		r, err := x.engine.openAttachment(t.Context(), a.Key, 4000, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestKeepAttachment(t *testing.T) {
 		}
 		r.Close()
 	}
-	if _, err := x.openAttachment(t.Context(), newAttachmentKey("home", "", ""), 0, -1); !store.NoSuchKey(err) {
+	if _, err := x.engine.openAttachment(t.Context(), newAttachmentKey("home", "", ""), 0, -1); !store.NoSuchKey(err) {
 		t.Errorf("a key that nobody has: %v", err)
 	}
 	broken := errors.New("the client went away")

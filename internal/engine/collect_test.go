@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,17 +74,16 @@ func TestCollectJudgesAtTheHead(t *testing.T) {
 		time.Sleep(latestNaming) // it can just be named, and will be collected long after
 		now := time.Now().Add(collectAfter)
 		slow.SetClock(func() time.Time { return now }) // a clock that is days ahead, so that the two meet
-		listed := false
+		var listed atomic.Bool
 		slow.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
-			if !listed && op.Kind == faultblob.List && strings.HasPrefix(op.Key, "attachments/") {
-				listed = true
+			if op.Kind == faultblob.List && strings.HasPrefix(op.Key, "attachments/") && listed.CompareAndSwap(false, true) {
 				answerWith(t, one, agent, ref, `{"image":"`+media.Path("home", ref, path.Base(a.Key))+`"}`)
 			}
 			return faultblob.None
 		})
 		opened(t, two, "home").collect()
-		if _, there := bucket.Get(a.Key); !listed || !there {
-			t.Errorf("listed %v, there %v", listed, there)
+		if _, there := bucket.Get(a.Key); !listed.Load() || !there {
+			t.Errorf("listed %v, there %v", listed.Load(), there)
 		}
 	})
 }

@@ -92,7 +92,7 @@ type Engine struct {
 	alarms  alarms
 	bodies  *bodies
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
-	uploads *semaphore.Weighted // uploads in progress
+	uploads uploads
 	storage storage
 }
 
@@ -114,7 +114,7 @@ func New(store Store, o Options) *Engine {
 		seen:      map[string]map[string]time.Time{},
 		bodies:    newBodies(bodiesLimit()),
 		reading:   semaphore.NewWeighted(maxReading),
-		uploads:   semaphore.NewWeighted(maxUploads),
+		uploads:   uploads{by: map[executorName]int{}},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

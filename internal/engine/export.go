@@ -10,13 +10,13 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/media"
 	"github.com/mess-exchange/mess-exchange/internal/messeaf"
 )
 
@@ -85,12 +85,12 @@ func (x *running) whole(ctx context.Context, p *past, events []eventlog.Event) (
 	if p.imported {
 		var err error
 		if files, err = x.importedFiles(soon, exchange.AttachmentsOf(exchange.Event(events[0]))); err != nil {
-			return nil, x.unreadableFile(ctx, err)
+			return nil, x.engine.unreadableFile(ctx, err)
 		}
 	}
 	said, uploads, err := x.messages(soon, p, events)
 	if err != nil {
-		return nil, x.unreadableFile(ctx, err)
+		return nil, x.engine.unreadableFile(ctx, err)
 	}
 	t, err := p.files(events, said, files)
 	if err != nil || len(uploads) == 0 {
@@ -132,17 +132,6 @@ func (p *past) further(imported exchange.Event, files []messeaf.Attachment, sinc
 	return t.With(v)
 }
 
-var errDamagedFile = errors.New("a file of a thread is damaged")
-
-// unreadableFile tells a file that is lost or damaged, which no trying again brings back, from a store that is
-// away.
-func (x *running) unreadableFile(ctx context.Context, err error) *exchange.Error {
-	if errors.Is(err, errDamagedFile) || x.engine.store.NoSuchKey(err) {
-		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
-	}
-	return x.engine.unreadable(ctx, err)
-}
-
 // importedFiles reads the files that a thread was imported with.
 func (x *running) importedFiles(ctx context.Context, kept []exchange.Attachment) ([]messeaf.Attachment, error) {
 	if len(kept) == 0 {
@@ -166,14 +155,11 @@ func (x *running) importedFiles(ctx context.Context, kept []exchange.Attachment)
 
 // content reads what an attachment holds.
 func (x *running) content(ctx context.Context, a exchange.Attachment) ([]byte, error) {
-	r, err := x.openAttachment(ctx, a.Key, 0, -1)
+	r, err := x.engine.openNamed(ctx, a, 0, -1)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	if r.Size() != a.Size {
-		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", errDamagedFile, a.Key, r.Size(), a.Size)
-	}
 	content := make([]byte, a.Size)
 	if _, err := io.ReadFull(r, content); err != nil {
 		return nil, fmt.Errorf("read %s: %w", a.Key, err)
@@ -246,11 +232,7 @@ func (x *running) restored(ctx context.Context, m *exchange.Message) (json.RawMe
 
 // uploaded is a file that was uploaded for the message of that number.
 func uploaded(number int, a exchange.Attachment, content []byte) messeaf.Attachment {
-	kind, _, _ := strings.Cut(a.Type, "/")
-	if kind != "image" && kind != "audio" && kind != "video" {
-		kind = "file"
-	}
-	file := messeaf.Attachment{Serial: number, Kind: kind, Name: a.Name, Bytes: content}
+	file := messeaf.Attachment{Serial: number, Kind: media.KindOf(a.Type), Name: a.Name, Bytes: content}
 	if _, ok := messeaf.ParseAttachmentName(file.FileName()); !ok {
 		file.Name = path.Base(a.Key) // which can be any file's
 	}

@@ -15,14 +15,9 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/media"
 )
 
-const (
-	// maxUploads is how many uploads are in progress at once; one more is refused. On a directory each takes a
-	// buffer of 32 KiB. The S3 driver holds up to 16 MiB of one that is larger than that, and a part on its way.
-	maxUploads = 16
-	// readAtOnce is how much of an attachment is asked for at once where a reader may jump on: what is cut off
-	// of it is lost traffic, and each is a call of the store.
-	readAtOnce = 4 << 20
-)
+// readAtOnce is how much of an attachment is asked for at once where a reader may jump on: what is cut off
+// of it is lost traffic, and each is a call of the store.
+const readAtOnce = 4 << 20
 
 // Attachment is a medium of a thread.
 type Attachment struct {
@@ -89,29 +84,17 @@ func (e *Engine) stored(ctx context.Context, name string, a exchange.Attachment)
 	tag := path.Base(a.Key)
 	return &Attachment{
 		Name: name, Type: media.CleanType(a.Type, ""), Tag: tag[:min(len(tag), uuidLength)],
-		Content: &objectReader{ctx: ctx, engine: e, key: a.Key, size: a.Size},
+		Content: &objectReader{ctx: ctx, engine: e, named: a},
 	}
 }
 
 // Open opens what an attachment of the thread holds, which is a.Size bytes.
 func (t *Thread) Open(ctx context.Context, a exchange.Attachment) (io.ReadCloser, error) {
-	r, err := t.engine.openAttachment(ctx, a.Key, 0, -1)
+	r, err := t.engine.openNamed(ctx, a, 0, -1)
 	if err != nil {
-		return nil, t.engine.unreadableObject(ctx, err)
-	}
-	if r.Size() != a.Size {
-		r.Close()
-		return nil, t.engine.anotherSize(a.Key, r.Size(), a.Size)
+		return nil, t.engine.unreadableFile(ctx, err)
 	}
 	return r, nil
-}
-
-// unreadableObject tells an object that is lost, which no trying again brings back, from a store that is away.
-func (e *Engine) unreadableObject(ctx context.Context, err error) *exchange.Error {
-	if e.store.NoSuchKey(err) {
-		return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
-	}
-	return e.unreadable(ctx, err)
 }
 
 // Piece is a part of a message as it was sent: text, or where that is nil, what an attachment holds, in base64.
@@ -161,7 +144,8 @@ func Linked(m *exchange.Message, exchangeID, ref string) json.RawMessage {
 
 // Upload stores content beside a thread, for a message that will name it by its Key; until then nobody sees it, and
 // after latestNaming it can't be named any more. An error of content that is an *exchange.Error is returned as it
-// is. CodeOverloaded while maxUploads are in progress. It lasts as long as content does.
+// is. CodeOverloaded while maxUploads are in progress, or
+// maxOwnUploads of the caller's. It lasts as long as content does.
 func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {
 	x, leave, err := e.call(ctx, c)
 	if err != nil {
@@ -177,10 +161,11 @@ func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType stri
 	if err != nil {
 		return exchange.Attachment{}, err
 	}
-	if !e.uploads.TryAcquire(1) {
-		return exchange.Attachment{}, refuse(exchange.CodeOverloaded, "Too many uploads are in progress; try again shortly")
+	end, refusal := e.uploads.begin(c)
+	if refusal != nil {
+		return exchange.Attachment{}, refusal
 	}
-	defer e.uploads.Release(1)
+	defer end()
 	a, err := x.keepAttachment(ctx, ref, name, mediaType, content)
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
 		return exchange.Attachment{}, refusal
@@ -196,8 +181,7 @@ func (e *Engine) Upload(ctx context.Context, c Caller, ref, name, mediaType stri
 type objectReader struct {
 	ctx    context.Context
 	engine *Engine
-	key    string
-	size   int64
+	named  exchange.Attachment
 	at     int64
 	open   io.ReadCloser // of the bytes up to until; nil while nothing is asked for
 	until  int64
@@ -208,7 +192,7 @@ func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += o.at
 	case io.SeekEnd:
-		offset += o.size
+		offset += o.named.Size
 	}
 	if offset < 0 {
 		return 0, errors.New("sought to before the beginning")
@@ -235,7 +219,7 @@ func (o *objectReader) Close() error {
 
 // Read returns errors that are refusals.
 func (o *objectReader) Read(p []byte) (int, error) {
-	if o.at >= o.size {
+	if o.at >= o.named.Size {
 		return 0, io.EOF
 	}
 	if o.at >= o.until {
@@ -255,24 +239,16 @@ func (o *objectReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	o.close()
-	return n, o.engine.unreadableObject(o.ctx, fmt.Errorf("read %s: %w", o.key, err))
+	return n, o.engine.unreadableFile(o.ctx, fmt.Errorf("read %s: %w", o.named.Key, err))
 }
 
 // ask opens the next bytes.
 func (o *objectReader) ask() error {
-	length := min(readAtOnce, o.size-o.at)
-	r, err := o.engine.openAttachment(o.ctx, o.key, o.at, length)
+	length := min(readAtOnce, o.named.Size-o.at)
+	r, err := o.engine.openNamed(o.ctx, o.named, o.at, length)
 	if err != nil {
-		return o.engine.unreadableObject(o.ctx, err)
-	}
-	if r.Size() != o.size {
-		r.Close()
-		return o.engine.anotherSize(o.key, r.Size(), o.size)
+		return o.engine.unreadableFile(o.ctx, err)
 	}
 	o.open, o.until = r, o.at+length
 	return nil
-}
-
-func (e *Engine) anotherSize(key string, is, said int64) *exchange.Error {
-	return &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: fmt.Errorf("%s has %d bytes, and its event says %d", key, is, said)}
 }

@@ -31,7 +31,7 @@ func showEvent(exchangeID string, ev eventlog.Event) (*LogEvent, error) {
 	if strings.HasPrefix(ev.Type, exchange.NotePrefix) {
 		return nil, nil
 	}
-	shown := &LogEvent{Seq: ev.Seq, ref: strings.Clone(ev.Thread), status: statusAfter(ev)}
+	shown := &LogEvent{Seq: ev.Seq, ref: strings.Clone(ev.Thread), status: exchange.StatusGiven(exchange.Event(ev))}
 	ev.Payload = shownPayload(ev)
 	frame := make([]byte, 0, len(ev.Payload)+eventOverhead)
 	frame = fmt.Appendf(frame, "id: %d\n", ev.Seq)
@@ -72,25 +72,6 @@ func shownPayload(ev eventlog.Event) json.RawMessage {
 		}
 	}
 	return json.RawMessage("{}")
-}
-
-// statusAfter returns the status that an event gives its thread, "" where it gives none.
-func statusAfter(ev eventlog.Event) string {
-	switch ev.Type {
-	case exchange.ThreadCreated:
-		return exchange.StatusPending
-	case exchange.ThreadImported:
-		return exchange.ImportedStatus(exchange.Event(ev))
-	case exchange.StatusChanged:
-		var p struct {
-			NewStatus string `json:"new_status"`
-		}
-		if json.Unmarshal(ev.Payload, &p) == nil {
-			status, _ := exchange.ParseStatus(p.NewStatus)
-			return status
-		}
-	}
-	return ""
 }
 
 // EventFilter selects events; the zero value selects all.

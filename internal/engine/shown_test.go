@@ -58,7 +58,7 @@ func TestEventsHoldNoSecrets(t *testing.T) {
 		{"status_changed", `{"new_status":7}`, ""},
 		{"message_added", `{"mess":[{"status":{"code":"held"}}]}`, ""},
 	} {
-		if status := statusAfter(eventlog.Event{Type: c.eventType, Thread: "r", Payload: json.RawMessage(c.payload)}); status != c.want {
+		if status := exchange.StatusGiven(exchange.Event{Type: c.eventType, Thread: "r", Payload: json.RawMessage(c.payload)}); status != c.want {
 			t.Errorf("%s %s gives %q, not %q", c.eventType, c.payload, status, c.want)
 		}
 	}

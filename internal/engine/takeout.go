@@ -101,7 +101,7 @@ func (x *running) addLink(ctx context.Context, l *luggage, ref string, m *media.
 	}
 	soon, cancel := context.WithTimeout(ctx, partTime)
 	defer cancel()
-	r, err := x.openAttachment(soon, key, 0, 1)
+	r, err := x.engine.openAttachment(soon, key, 0, 1)
 	switch {
 	case err != nil && !x.engine.store.NoSuchKey(err):
 		return x.engine.unreadable(ctx, err)
@@ -210,7 +210,7 @@ func (x *running) lookAgain(ctx context.Context, l *luggage) error {
 	patient, cancel := x.engine.detached(ctx, commitPatience)
 	defer cancel()
 	for i, a := range *l.into {
-		r, err := x.openAttachment(patient, a.Key, 0, 1)
+		r, err := x.engine.openAttachment(patient, a.Key, 0, 1)
 		if err == nil {
 			r.Close()
 			continue

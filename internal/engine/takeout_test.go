@@ -292,25 +292,38 @@ func TestUploadsAreBounded(t *testing.T) {
 		wantCode(t, err, exchange.CodeThreadNotFound)
 		done := make(chan error)
 		hold := make(chan struct{})
-		for range maxUploads {
-			go func() {
-				r, w := io.Pipe()
+		slow := func(c Caller, n int) {
+			for range n {
 				go func() {
-					<-hold
-					w.CloseWithError(refuse(exchange.CodeTooLarge, "too large"))
+					r, w := io.Pipe()
+					go func() {
+						<-hold
+						w.CloseWithError(refuse(exchange.CodeTooLarge, "too large"))
+					}()
+					_, err := e.Upload(t.Context(), c, ref, "x", "image/png", r)
+					done <- err
 				}()
-				_, err := e.Upload(t.Context(), agent, ref, "x", "image/png", r)
-				done <- err
-			}()
+			}
+			synctest.Wait()
 		}
-		synctest.Wait()
+		slow(agent, maxOwnUploads)
 		_, err = e.Upload(t.Context(), agent, ref, "x", "image/png", strings.NewReader("x"))
+		wantCode(t, err, exchange.CodeOverloaded)
+		for i := range maxUploads/maxOwnUploads - 1 {
+			_, other := enroll(t, e, "home", fmt.Sprintf("other%d", i))
+			if _, err := e.Upload(t.Context(), other, ref, "x", "image/png", strings.NewReader("x")); err != nil {
+				t.Errorf("another's, while one executor has all of its own: %v", err)
+			}
+			slow(other, maxOwnUploads)
+		}
+		_, late := enroll(t, e, "home", "late")
+		_, err = e.Upload(t.Context(), late, ref, "x", "image/png", strings.NewReader("x"))
 		wantCode(t, err, exchange.CodeOverloaded)
 		close(hold)
 		for range maxUploads {
 			wantCode(t, <-done, exchange.CodeTooLarge)
 		}
-		if _, err := e.Upload(t.Context(), agent, ref, "x", "image/png", strings.NewReader("x")); err != nil || len(bucket.Keys("attachments/")) != 1 {
+		if _, err := e.Upload(t.Context(), agent, ref, "x", "image/png", strings.NewReader("x")); err != nil || len(bucket.Keys("attachments/")) != maxUploads/maxOwnUploads || len(e.uploads.by) != 0 {
 			t.Errorf("after them: %v, %q", err, bucket.Keys("attachments/"))
 		}
 	})

@@ -60,17 +60,17 @@ func TestSnapshotsAreWrittenAndUsed(t *testing.T) {
 			}
 
 			store := bucket.Store(shared)
-			commits := 0
+			var commits atomic.Int64
 			store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
 				if op.Kind == faultblob.Get && strings.HasPrefix(op.Key, eventlog.Prefix("home")) {
-					commits++
+					commits.Add(1)
 				}
 				return faultblob.None
 			})
 			e = launch(t, store)
 			c = letIn(t, e, "home", key)
-			if commits > 8 {
-				t.Errorf("a start from a snapshot read %d commits", commits)
+			if n := commits.Load(); n > 8 {
+				t.Errorf("a start from a snapshot read %d commits", n)
 			}
 			if after := describe(t, e, c); after != before {
 				t.Error("the state is another after a start from the snapshot")

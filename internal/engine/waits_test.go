@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,17 +114,17 @@ func TestAwaitThreadRefusalsAndCost(t *testing.T) {
 			go func() { ended <- e.AwaitThread(ctx, c, ref, NoSeq, time.Hour) }()
 		}
 		time.Sleep(500 * time.Millisecond)
-		count := 0
+		var count atomic.Int64
 		store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
 			if op.Kind == faultblob.Get {
-				count++
+				count.Add(1)
 			}
 			return faultblob.None
 		})
 		time.Sleep(time.Minute)
 		store.OnCall(nil)
-		if count != 60 {
-			t.Errorf("%d looks in a minute", count)
+		if n := count.Load(); n != 60 {
+			t.Errorf("%d looks in a minute", n)
 		}
 		cancel()
 		for range 100 {

@@ -112,17 +112,13 @@ func (r *reread) read(ctx context.Context, s stretch) ([]Event, error) {
 }
 
 func (r *reread) firstKey(s stretch) string {
-	return positionKey(r.l.exchange, s.day, s.first)
+	return r.l.names.key(s.day, s.first)
 }
 
 // merged reads a stretch out of the day's first object. errShort: it is not there, for the day is not merged.
 func (r *reread) merged(ctx context.Context, s stretch) ([]Event, error) {
 	data, err := r.l.readRange(ctx, r.firstKey(s), s.from().base, s.to().base-s.from().base)
 	if err != nil {
-		// Some stores make an error of a range behind an object's end.
-		if size, serr := r.l.sizeOf(ctx, r.firstKey(s)); serr == nil && size < s.to().base {
-			err = errShort
-		}
 		return nil, err
 	}
 	return r.lines(s, data)
@@ -192,7 +188,7 @@ func (r *reread) chain(ctx context.Context, s stretch, from, to mark) (events []
 		}
 	}
 	for at := from; at.seq < to.seq; {
-		o, err := read(ctx, r.l.store, r.l.exchange, place{day: s.day, seq: at.seq, key: positionKey(r.l.exchange, s.day, at.seq)}, readTimeout)
+		o, err := read(ctx, r.l.store, r.l.exchange, place{day: s.day, seq: at.seq, key: r.l.names.key(s.day, at.seq)}, readTimeout)
 		switch {
 		case errors.Is(err, errAbsent):
 			return nil, 0, errElsewhere

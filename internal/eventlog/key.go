@@ -56,9 +56,9 @@ func positionID(exchange string, seq int64) uuid.UUID {
 	return u
 }
 
-// positionKey is where the commit with that first seq lives, if it lives in day d.
+// positionKey is names.key for who asks once.
 func positionKey(exchange string, d day, seq int64) string {
-	return Prefix(exchange) + string(d) + "/" + positionID(exchange, seq).String() + ".jsonl"
+	return namesOf(exchange).key(d, seq)
 }
 
 // genesisKey is where position 0 lives.
@@ -78,7 +78,7 @@ func namesOf(exchange string) names {
 	return names{Prefix(exchange), positionID(exchange, 0).String()[seqDigits:] + ".jsonl"}
 }
 
-// key is positionKey, for who asks for many.
+// key is where the commit with that first seq lives, if it lives in day d.
 func (n names) key(d day, seq int64) string {
 	const digits = "0123456789abcdef"
 	key := make([]byte, 0, len(n.prefix)+len(d)+1+seqDigits+len(n.tail))

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -87,29 +88,18 @@ func (s *State) AttachmentHashes(dst []uint64, but int) []uint64 {
 func (e *encoder) attachments(t *table) {
 	e.number(uint64(t.attachments.len()))
 	for i := range t.attachments.len() {
-		e.b = appendHash(e.b, *t.attachments.at(i))
+		e.b = binary.BigEndian.AppendUint64(e.b, *t.attachments.at(i))
 		e.flush(flushAt)
 	}
 }
 
-func appendHash(b []byte, h uint64) []byte {
-	for shift := 56; shift >= 0; shift -= 8 {
-		b = append(b, byte(h>>shift))
-	}
-	return b
-}
-
 func (d *decoder) attachments(t *table) {
 	for count := d.number(); count > 0 && d.err == nil; count-- {
-		var h uint64
 		d.scratch = d.bytes(d.scratch[:0], 8)
 		if d.err != nil {
 			return
 		}
-		for _, b := range d.scratch {
-			h = h<<8 | uint64(b)
-		}
-		t.attachments.add(h)
+		t.attachments.add(binary.BigEndian.Uint64(d.scratch))
 	}
 }
 

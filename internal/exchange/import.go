@@ -232,6 +232,3 @@ func importedMessages(e Event) []Message {
 // ImportedDocuments returns the documents of a thread_imported event, the envelope first. AttachmentsOf returns
 // the files beside them, each named as in the folder of its thread.
 func ImportedDocuments(e Event) []json.RawMessage { return documents(e.Payload) }
-
-// ImportedStatus returns the status that a thread has by its thread_imported event.
-func ImportedStatus(e Event) string { return readImported(e.Payload).status }

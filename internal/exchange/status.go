@@ -1,6 +1,9 @@
 package exchange
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // The statuses of a thread. It begins as pending, is active while an executor works on it, and ends
 // in a terminal one.
@@ -136,3 +139,19 @@ func settableStatuses() []string {
 
 // settable names them for messages.
 func settable() string { return strings.Join(settableStatuses(), ", ") }
+
+// StatusGiven returns the status that an event gives its thread, "" where it gives none that is known.
+func StatusGiven(e Event) string {
+	switch e.Type {
+	case ThreadCreated:
+		return StatusPending
+	case ThreadImported:
+		return readImported(e.Payload).status
+	case StatusChanged:
+		status, _ := ParseStatus(text(object[struct {
+			NewStatus json.RawMessage `json:"new_status"`
+		}](e.Payload).NewStatus))
+		return status
+	}
+	return ""
+}

@@ -146,7 +146,7 @@ func (h *handlers) ExportThread(ctx context.Context, r server.ExportThreadReques
 	if err != nil {
 		return nil, err
 	}
-	media := preferred(c.accept)
+	media := preferred(c.answer.request.Header.Get("Accept"))
 	version, err := versionOf(t, media, r.Params.Format)
 	if err != nil {
 		return nil, err

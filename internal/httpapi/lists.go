@@ -35,7 +35,8 @@ type keptList struct {
 	head  int64     // engine.ListVersion.Head
 	until time.Time // it does not hold any more; zero for never
 	next  int64     // exchange.Page.Next
-	text  []byte    // nil until it was given twice; never changed
+	tag   string
+	text  []byte // nil until it was given twice; never changed
 }
 
 // holds reports whether the answer is still the one to give.
@@ -51,8 +52,8 @@ func (l *lists) get(name listName) keptList {
 
 // put keeps a copy of an answer that was given at that head before, and remembers the head of others: where
 // every list meets a new head, copies would cost more than they save. before is what get has returned.
-func (l *lists) put(name listName, before keptList, list engine.List, text []byte) {
-	k := keptList{seen: true, head: list.Version.Head, until: list.Until, next: list.Next}
+func (l *lists) put(name listName, before keptList, list engine.List, tag string, text []byte) {
+	k := keptList{seen: true, head: list.Version.Head, until: list.Until, next: list.Next, tag: tag}
 	if before.seen && before.head == k.head && len(text) <= longestList {
 		k.text = slices.Clone(text)
 	}

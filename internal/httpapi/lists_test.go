@@ -120,7 +120,7 @@ func TestListsAreBounded(t *testing.T) {
 	one := engine.ListVersion{Head: 1}
 	ask := func(name listName, text []byte) {
 		for range 2 {
-			l.put(name, l.get(name), engine.List{Version: one}, text)
+			l.put(name, l.get(name), engine.List{Version: one}, "", text)
 		}
 	}
 	long := listName{exchange: "home", filter: exchange.Filter{Limit: 1}}

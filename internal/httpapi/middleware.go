@@ -29,7 +29,6 @@ type call struct {
 	caller engine.Caller
 	once   exchange.Once
 	answer answer
-	accept string       // the header, for what can be answered in several types
 	route  *chi.Context // nil before and after routing
 
 	giveBack []func() // what was taken of what requests share, to be given back at the end

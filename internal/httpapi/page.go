@@ -40,10 +40,14 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 		return nil, err
 	case tag != "":
 		return notModified(weak + strings.TrimPrefix(tag, weak)), nil
-	case kept.holds(list.Version):
-		list.Until, list.Next = kept.until, kept.next
 	}
-	answer := pageAnswer{tag: listTag(name, list.Version, list.Until)}
+	again := kept.holds(list.Version)
+	answer := pageAnswer{tag: kept.tag}
+	if again {
+		list.Next = kept.next
+	} else {
+		answer.tag = listTag(name, list.Version, list.Until)
+	}
 	var cursor string
 	if list.Next != 0 {
 		cursor = name.cursor(list.Next)
@@ -52,11 +56,11 @@ func (h *handlers) ListRequests(ctx context.Context, r server.ListRequestsReques
 	switch {
 	case c.holds(answer.tag):
 		return notModified(answer.tag), nil
-	case kept.holds(list.Version):
+	case again:
 		answer.text, answer.kept = kept.text, true
 	default:
 		answer.text = appendThreads(takeBuffer(), list.Threads, cursor)
-		h.lists.put(name, kept, list, answer.text)
+		h.lists.put(name, kept, list, answer.tag, answer.text)
 	}
 	return answer, nil
 }

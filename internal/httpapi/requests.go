@@ -27,16 +27,18 @@ func (h *handlers) CreateRequest(ctx context.Context, r server.CreateRequestRequ
 
 // GetRequest implements GET …/requests/{ref}.
 func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObject) (server.GetRequestResponseObject, error) {
-	if err := h.awaitNews(ctx, r.Ref, r.Params); err != nil {
+	c := callOf(ctx)
+	query := c.answer.request.URL.RawQuery
+	view := viewOf(query)
+	if err := h.awaitNews(ctx, r.Ref, view); err != nil {
 		return nil, err
 	}
-	c := callOf(ctx)
 	var (
 		tag  string
 		held bool
 	)
 	thread, err := h.exchange.ThreadUnless(ctx, c.caller, r.Ref, func(t *exchange.Thread) bool {
-		tag = threadTag(t, c.answer.request.URL.RawQuery)
+		tag = threadTag(t, query)
 		held = c.holds(tag)
 		return held
 	})
@@ -46,7 +48,7 @@ func (h *handlers) GetRequest(ctx context.Context, r server.GetRequestRequestObj
 	if held {
 		return notModified(tag), nil
 	}
-	if media := r.Params.Media; media != nil && *media == server.MediaLink {
+	if view.links {
 		linkMedia(thread, r.ExchangeID)
 	}
 	return threadAnswer{thread, tag, ctx}, nil

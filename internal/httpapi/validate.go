@@ -123,7 +123,6 @@ func (g *gate) validate(next http.Handler) http.Handler {
 // admit checks a request in the order in which clients are told what is wrong (docs/protocol.md):
 // 429, 401, 403, 413, 415, 400.
 func (g *gate) admit(r *http.Request, op *operation) error {
-	callOf(r.Context()).accept = r.Header.Get("Accept")
 	switch {
 	case op.secured:
 		if err := g.authenticate(r, pathValue(r, "exchange_id")); err != nil {

@@ -241,9 +241,11 @@ func (w *witness) remember(e exchange.Event) {
 	h.versions = append(h.versions, version{from: e.Seq, until: forever, thread: thread})
 }
 
-// bar notes that a command must never be in the log, and looks whether it is.
+// bar notes that a command must never be in the log, and looks whether it is. One with a key that may be forgotten by
+// now was decided anew, and is where it was before.
 func (w *witness) bar(token, why string) {
-	if commit, there := w.commits[token]; there {
+	commit, there := w.commits[token]
+	if there && !(w.answers(commit) && w.forgotten(commit, w.log[w.head()].TS)) {
 		w.fail("%s %s, and is in the log at %d", token, why, commit)
 	}
 	w.barred[token] = why

@@ -76,6 +76,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 	}
 	cmd := &register{exchange.Register{
 		Once: r.Once, ID: r.ExecutorID, DisplayName: r.DisplayName, Capabilities: r.Capabilities, KeyHash: auth.Hash(key),
+		Notify: notifyKinds(r.Settings),
 	}}
 	if err := x.submit(ctx, cmd); err != nil {
 		return "", err

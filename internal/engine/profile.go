@@ -194,7 +194,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	// From here on the client's patience does not count: half an update is worse than one unanswered.
 	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
-	if err := x.changeProfile(patient, executorID, u); err != nil {
+	if cmd.Notify, err = x.changeProfile(patient, executorID, u); err != nil {
 		if errors.Is(err, errRemoved) {
 			return errUnauthorized()
 		}
@@ -221,10 +221,10 @@ func inPart(err error) error {
 	return err
 }
 
-// changeProfile merges an update into the profile object.
-func (x *running) changeProfile(ctx context.Context, executorID string, u ProfileUpdate) error {
+// changeProfile merges an update into the profile object, and returns the kinds of notification that it has then.
+func (x *running) changeProfile(ctx context.Context, executorID string, u ProfileUpdate) (kinds *[]string, err error) {
 	now := x.engine.store.Now()
-	return x.putProfile(ctx, executorID, func(old []byte) ([]byte, error) {
+	err = x.putProfile(ctx, executorID, func(old []byte) ([]byte, error) {
 		executor, ok := x.executor(executorID)
 		if !ok {
 			return nil, errRemoved
@@ -234,8 +234,17 @@ func (x *running) changeProfile(ctx context.Context, executorID string, u Profil
 		p.settle(u.Settings)
 		p.set("api_key_hash", executor.KeyHash)
 		p.set("last_seen", wireTime(now))
+		kinds = notifyKinds(p.settings())
 		return p.encode()
 	})
+	return kinds, err
+}
+
+// notifyKinds are those that an executor's events name, so that nobody reads the profiles of all for each event.
+func notifyKinds(own map[string]json.RawMessage) *[]string {
+	usable, _ := notification.Read(own) // what is not usable is told to nobody
+	kinds := usable.Kinds()
+	return &kinds
 }
 
 // readProfile decodes a profile object. Where there is none (the server stopped between a

@@ -110,6 +110,7 @@ func New(e Exchange, o Options) http.Handler {
 		o.Observe = unobserved
 	}
 	gate.tell(o.Observe)
+	unmatched := &operation{id: Unmatched, answered: o.Observe(Unmatched)}
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)
@@ -124,5 +125,5 @@ func New(e Exchange, o Options) http.Handler {
 		BaseRouter:       root.With(gate.validate),
 		ErrorHandlerFunc: refuseUnbound,
 	})
-	return frame(root, o.Logger, o.Observe(Unmatched))
+	return frame(root, o.Logger, unmatched)
 }

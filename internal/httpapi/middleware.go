@@ -32,8 +32,7 @@ type call struct {
 	answer answer
 	route  *chi.Context // nil before and after routing
 
-	operation string // of the contract; Unmatched where it is none of them
-	answered  Answered
+	operation *operation
 	waited    bool // for something to happen, as it was asked to
 
 	giveBack []func() // what was taken of what requests share, to be given back at the end
@@ -63,10 +62,10 @@ func callOf(ctx context.Context) *call {
 
 // frame is around everything: each answer leaves with a request id and open CORS, each request is
 // logged, no panic ends the process, and no connection is kept beyond the limits.
-func frame(router *chi.Mux, logger *slog.Logger, answered Answered) http.Handler {
+func frame(router *chi.Mux, logger *slog.Logger, unmatched *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		c := &call{Context: r.Context(), id: requestID(r), logger: logger, operation: Unmatched, answered: answered}
+		c := &call{Context: r.Context(), id: requestID(r), logger: logger, operation: unmatched}
 		r = r.WithContext(c)
 		c.answer.begin(w, r)
 		w.Header()[requestIDHeader] = []string{c.id}
@@ -192,7 +191,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 // What the rest of a body takes that is thrown away is no part of the request's time.
 func (c *call) finish(r *http.Request, begun time.Time) {
 	took := time.Since(begun)
-	c.answered(c.answer.status, took, c.waited)
+	c.operation.answered(c.answer.status, took, c.waited)
 	c.answer.finish()
 	for _, f := range c.giveBack {
 		f()
@@ -203,7 +202,7 @@ func (c *call) finish(r *http.Request, begun time.Time) {
 	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("operation", c.operation),
+		slog.String("operation", c.operation.id),
 		slog.String("path", withoutKeys(r.URL.Path)),
 		slog.Int("status", c.answer.status),
 		slog.Int64("bytes", c.answer.bytes),

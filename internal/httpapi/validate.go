@@ -26,7 +26,7 @@ type gate struct {
 	registrations, wrongKeys attempts // by the address they come from
 }
 
-// operation is what the contract says about a method of a path.
+// operation is what the contract says about a method of a path, or Unmatched.
 type operation struct {
 	id       string
 	answered Answered
@@ -125,8 +125,7 @@ func (g *gate) validate(next http.Handler) http.Handler {
 			refuse(w, r, errors.New("no operation for "+rctx.RouteMethod+" "+r.Pattern))
 			return
 		}
-		c := callOf(r.Context())
-		c.operation, c.answered = op.id, op.answered
+		callOf(r.Context()).operation = op
 		if err := g.admit(r, op); err != nil {
 			refuse(w, r, err)
 			return

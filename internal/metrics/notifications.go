@@ -11,7 +11,7 @@ import (
 const other = "other"
 
 var (
-	channelTypes = []string{"ntfy", "slack", "google_chat", "webhook", "ifttt", "todoist", "linear", "google_tasks", other}
+	channelTypes = []string{"ntfy", "slack", "google_chat", "webhook", "ifttt", "zapier", "home_assistant", "todoist", "linear", "google_tasks", other}
 	deliveryEnds = []string{"delivered", "retry", "deferred", "failed", "dropped", other}
 )
 

@@ -1,5 +1,5 @@
 # `make help` prints the menu. A machine with Go, gcc, make and git runs everything but `make e2e`,
-# which also needs Node, npm, curl, g++ (for DuckDB) and Chromium; .ci/run installs those.
+# which also needs Node, npm, curl, g++ (for DuckDB), Prometheus with promtool and Chromium; .ci/run installs those.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash

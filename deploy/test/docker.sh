@@ -198,8 +198,9 @@ compose_s3() {
 
 # balancer_streams wants an event on a stream while the stream is open.
 balancer_streams() {
-  curl -sSN "$url/api/v1/exchanges/memory/events" -H "Authorization: Bearer $key" -H 'Accept: text/event-stream' >"$work/stream" 2>/dev/null &
+  curl -sSNi "$url/api/v1/exchanges/memory/events" -H "Authorization: Bearer $key" -H 'Accept: text/event-stream' >"$work/stream" 2>/dev/null &
   local stream=$!
+  eventually "the stream opens" grep -q "^HTTP.* 200" "$work/stream"
   curl -sS -o /dev/null "$url/api/v1/exchanges/memory/requests" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d '{"intent": "Come through"}'
   eventually "an event comes through the balancer" grep -q 'Come through' "$work/stream"
   kill "$stream" || die "the stream ended by itself"

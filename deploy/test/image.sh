@@ -7,6 +7,7 @@
 # machine has downloaded, and are checked against go.sum, as in any build; so the build needs no network.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need buildah busybox go unshare ip
+[[ $(ldd "$(command -v busybox)" 2>&1) == *"not a dynamic executable"* ]] || die "busybox is not a static program (Debian has it in busybox-static)"
 
 if [[ ${1:-} != --apart ]]; then
   archive=$(realpath "${1:?usage: image.sh ARCHIVE}")

@@ -29,7 +29,6 @@ flock 9
 
 golang=docker.io/library/golang:1.26 # what the short name in the Dockerfile stands for
 goroot=$(readlink -f "$(go env GOROOT)")
-
 downloads=$(go env GOMODCACHE)/cache/download
 
 images rm --all >/dev/null

@@ -1,9 +1,11 @@
+# shellcheck shell=bash
 # What the tests of the deployments share; to be sourced. Each of them says on stderr what it looks at and
 # ends with the first thing that is not as it should be.
 set -euo pipefail
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# Programs, images and compiled packages that are worth keeping between runs lie here.
+# Programs and images that are worth keeping between runs lie here.
+# shellcheck disable=SC2034
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mess-exchange/deploy
 
 say() { echo "   $*" >&2; }

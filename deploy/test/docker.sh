@@ -219,13 +219,23 @@ one_replica_stops() {
   docker start "$(container replica-1)" >/dev/null
 }
 
+# confess shows, after a failure, the last words of each container.
+confess() {
+  local container
+  for container in $(docker ps -aq); do
+    docker ps -a --filter "id=$container" --format '== {{.Names}}: {{.Status}}'
+    docker logs --tail 5 "$container" 2>&1
+  done >&2
+}
+
 inside() {
   mkdir -p "$work/run"
   mount -t tmpfs tmpfs "$work/run"
   export DOCKER_HOST=unix://$work/run/docker.sock
-  dockerd --data-root "$work/docker" --exec-root "$work/run/exec" -p "$work/run/pid" -H "$DOCKER_HOST" >"$work/dockerd.log" 2>&1 &
+  dockerd --data-root "$work/docker" --cgroup-parent "/${work##*/}" --exec-root "$work/run/exec" -p "$work/run/pid" -H "$DOCKER_HOST" >"$work/dockerd.log" 2>&1 &
   eventually "dockerd answers ($(tail -3 "$work/dockerd.log"))" docker info
   docker load -q -i "$archive" >/dev/null
+  trap '(($? == 0)) || confess' EXIT
   say "the image itself"
   image_is_right
   say "the image run with nothing that it does not need"
@@ -236,6 +246,12 @@ inside() {
   say "docker: all as it should be after $SECONDS s"
 }
 
+# clean removes what outlives the name spaces: the folder, and the empty control groups that are called after it.
+clean() {
+  find /sys/fs/cgroup -depth -type d -path "*/${work##*/}*" -exec rmdir {} \; 2>/dev/null || true
+  rm -rf "$work"
+}
+
 if [[ ${1:-} == --apart ]]; then
   work=$2 archive=$3 s3=$4
   inside
@@ -243,7 +259,7 @@ if [[ ${1:-} == --apart ]]; then
 fi
 need dockerd runc iptables "$compose_program" caddy setcap busybox curl jq go tar unshare ip
 work=$(mktemp -d /tmp/mess-exchange-docker-XXXXXX)
-trap 'rm -rf "$work"' EXIT
+trap clean EXIT
 archive=${1:-$work/image.tar}
 [[ -n ${1:-} ]] || "$(dirname "$0")/image.sh" "$archive"
 s3=$(s3_program)

@@ -209,14 +209,16 @@ balancer_streams() {
 
 # one_replica_stops wants every request to be answered while a replica goes and is away.
 one_replica_stops() {
-  docker stop -t 15 "$(container replica-1)" >/dev/null &
-  local stopping=$! statuses
+  local replica stopping statuses
+  replica=$(container replica-1)
+  docker stop -t 15 "$replica" >/dev/null &
+  stopping=$!
   statuses=$(curl -sS -o /dev/null -w '%{http_code}\n' "$url/api/v1/exchanges/memory/requests/$ref?try=[1-200]" -H "Authorization: Bearer $key" | sort | uniq -c | xargs)
   equal "200 reads while a replica stops" "$statuses" "200 200"
   wait "$stopping"
   statuses=$(curl -sS -o /dev/null -w '%{http_code}\n' "$url/api/v1/exchanges/memory/requests/$ref?try=[1-50]" -H "Authorization: Bearer $key" | sort | uniq -c | xargs)
   equal "50 reads while a replica is away" "$statuses" "50 200"
-  docker start "$(container replica-1)" >/dev/null
+  docker start "$replica" >/dev/null
 }
 
 # confess shows, after a failure, the last words of each container.

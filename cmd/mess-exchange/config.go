@@ -39,6 +39,7 @@ type config struct {
 
 	AttachmentMax string `var:"ATTACHMENT_MAX" default:"25" help:"MiB that an uploaded photo or file may have."`
 	Connections   string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
+	MetricsAddr   string `var:"METRICS_ADDR" help:"Address for /metrics, such as 127.0.0.1:9090; none is the public port, where anybody may read them."`
 	PprofAddr     string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel      string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
@@ -46,6 +47,7 @@ type config struct {
 	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
 	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
 	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each, and delete photos and files that no message names; a running server does so by itself."`
+	Copy     copying      `cmd:"" help:"Copy all exchanges of the storage into another one, a backup or the place to move to; servers may run on the first meanwhile. Again, it copies what is new."`
 	Import   transfer     `cmd:"" help:"Send the threads in a folder of MESSE-AF files to a running server; those that are there already are left alone."`
 	Export   exporting    `cmd:"" help:"Write the threads of an exchange of a running server into a folder of MESSE-AF files."`
 	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`
@@ -97,8 +99,10 @@ func (c *config) check(command string) error {
 	if n, err := strconv.ParseUint(c.AttachmentMax, 10, 31); err != nil || n == 0 || n > mostAttachmentMax {
 		return fmt.Errorf("ATTACHMENT_MAX: must be a number of MiB from 1 to %d, not %q", mostAttachmentMax, c.AttachmentMax)
 	}
-	if _, _, err := net.SplitHostPort(c.PprofAddr); c.PprofAddr != "" && err != nil {
-		return fmt.Errorf("PPROF_ADDR: must be an address with a port, such as 127.0.0.1:6060, not %q", c.PprofAddr)
+	for name, address := range map[string]string{"PPROF_ADDR": c.PprofAddr, "METRICS_ADDR": c.MetricsAddr} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return fmt.Errorf("%s: must be an address with a port, such as 127.0.0.1:6060, not %q", name, address)
+		}
 	}
 	if _, err := c.level(); err != nil {
 		return err
@@ -123,7 +127,7 @@ func (c *config) check(command string) error {
 
 // openStore opens the storage, or what there is of it, for reading. What is wrong with its own settings
 // is found there.
-func (c *config) openStore(ctx context.Context, readOnly bool) (*bucket.Store, error) {
+func (c *config) openStore(ctx context.Context, readOnly bool, observe bucket.Observe) (*bucket.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return bucket.Open(ctx, bucket.Config{
@@ -131,6 +135,7 @@ func (c *config) openStore(ctx context.Context, readOnly bool) (*bucket.Store, e
 		Path:     c.StoragePath,
 		S3:       bucket.S3{Endpoint: c.S3Endpoint, Bucket: c.S3Bucket, AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, Region: c.S3Region},
 		ReadOnly: readOnly,
+		Observe:  observe,
 	})
 }
 

@@ -48,6 +48,8 @@ type Options struct {
 	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
 	// tests.
 	SnapshotAfter int64
+	// Notify is what telling executors of changes needs.
+	Notify Notify
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -65,6 +67,7 @@ type Engine struct {
 	released chan struct{} // closed when nobody is to wait any more
 	die      func(error)   // calls Options.Fatal, once
 	applied  func(exchangeID string, events []eventlog.Event)
+	notify   Notify
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -94,6 +97,7 @@ type Engine struct {
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
 	uploads uploads
 	storage storage
+	links   linkSecrets
 }
 
 // New returns an engine. It reads nothing yet.
@@ -102,6 +106,7 @@ func New(store Store, o Options) *Engine {
 		store:     store,
 		log:       o.Logger,
 		applied:   o.Applied,
+		notify:    o.Notify,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
 		lookups:   make(chan struct{}, lookupSlots),

@@ -41,7 +41,7 @@ type profile map[string]json.RawMessage
 
 // identity are the members that the server writes, in the order of the file. A setting of one of
 // these names is ignored, as any server-set field in a body is.
-var identity = []string{"id", "exchange_id", "display_name", "capabilities", "api_key_hash", "created_at", "last_seen"}
+var identity = []string{"id", "exchange_id", "display_name", "capabilities", "api_key_hash", linkSecretName, "created_at", "last_seen"}
 
 // isSetting tells what an executor may keep in its profile from what only the server writes there.
 func isSetting(name string) bool { return name != "executor_id" && !slices.Contains(identity, name) }

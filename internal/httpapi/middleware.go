@@ -194,7 +194,7 @@ func (c *call) finish(r *http.Request, begun time.Time) {
 	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", loggedPath(r)),
 		slog.Int("status", c.answer.status),
 		slog.Int64("bytes", c.answer.bytes),
 		slog.Duration("took", time.Since(begun)),
@@ -206,7 +206,7 @@ func (c *call) log(r *http.Request, level slog.Level, message string, err error)
 	c.logger.LogAttrs(r.Context(), level, message,
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", loggedPath(r)),
 		slog.Any("error", err),
 	)
 }

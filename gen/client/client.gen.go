@@ -20,16 +20,16 @@ import (
 
 // Defines values for DeliveryEventType.
 const (
-	StatusChanged DeliveryEventType = "status_changed"
-	ThreadCreated DeliveryEventType = "thread_created"
+	OfCreation DeliveryEventType = "thread_created"
+	OfStatus   DeliveryEventType = "status_changed"
 )
 
 // Valid indicates whether the value is a known member of the DeliveryEventType enum.
 func (e DeliveryEventType) Valid() bool {
 	switch e {
-	case StatusChanged:
+	case OfCreation:
 		return true
-	case ThreadCreated:
+	case OfStatus:
 		return true
 	default:
 		return false
@@ -38,25 +38,25 @@ func (e DeliveryEventType) Valid() bool {
 
 // Defines values for DeliveryStatus.
 const (
-	DeliveryStatusDeferred  DeliveryStatus = "deferred"
-	DeliveryStatusDelivered DeliveryStatus = "delivered"
-	DeliveryStatusDropped   DeliveryStatus = "dropped"
-	DeliveryStatusFailed    DeliveryStatus = "failed"
-	DeliveryStatusRetry     DeliveryStatus = "retry"
+	DeliveryDeferred  DeliveryStatus = "deferred"
+	DeliveryDelivered DeliveryStatus = "delivered"
+	DeliveryDropped   DeliveryStatus = "dropped"
+	DeliveryFailed    DeliveryStatus = "failed"
+	DeliveryRetry     DeliveryStatus = "retry"
 )
 
 // Valid indicates whether the value is a known member of the DeliveryStatus enum.
 func (e DeliveryStatus) Valid() bool {
 	switch e {
-	case DeliveryStatusDeferred:
+	case DeliveryDeferred:
 		return true
-	case DeliveryStatusDelivered:
+	case DeliveryDelivered:
 		return true
-	case DeliveryStatusDropped:
+	case DeliveryDropped:
 		return true
-	case DeliveryStatusFailed:
+	case DeliveryFailed:
 		return true
-	case DeliveryStatusRetry:
+	case DeliveryRetry:
 		return true
 	default:
 		return false
@@ -410,55 +410,55 @@ func (e SlackChannelType) Valid() bool {
 
 // Defines values for Status.
 const (
-	StatusCancelled         Status = "cancelled"
-	StatusClaimed           Status = "claimed"
-	StatusCompleted         Status = "completed"
-	StatusDeclined          Status = "declined"
-	StatusExpired           Status = "expired"
-	StatusFailed            Status = "failed"
-	StatusHeld              Status = "held"
-	StatusInProgress        Status = "in_progress"
-	StatusNeedsConfirmation Status = "needs_confirmation"
-	StatusNeedsInput        Status = "needs_input"
-	StatusPartial           Status = "partial"
-	StatusPending           Status = "pending"
-	StatusRetrying          Status = "retrying"
-	StatusSuperseded        Status = "superseded"
-	StatusWaiting           Status = "waiting"
+	Cancelled         Status = "cancelled"
+	Claimed           Status = "claimed"
+	Completed         Status = "completed"
+	Declined          Status = "declined"
+	Expired           Status = "expired"
+	Failed            Status = "failed"
+	Held              Status = "held"
+	InProgress        Status = "in_progress"
+	NeedsConfirmation Status = "needs_confirmation"
+	NeedsInput        Status = "needs_input"
+	Partial           Status = "partial"
+	Pending           Status = "pending"
+	Retrying          Status = "retrying"
+	Superseded        Status = "superseded"
+	Waiting           Status = "waiting"
 )
 
 // Valid indicates whether the value is a known member of the Status enum.
 func (e Status) Valid() bool {
 	switch e {
-	case StatusCancelled:
+	case Cancelled:
 		return true
-	case StatusClaimed:
+	case Claimed:
 		return true
-	case StatusCompleted:
+	case Completed:
 		return true
-	case StatusDeclined:
+	case Declined:
 		return true
-	case StatusExpired:
+	case Expired:
 		return true
-	case StatusFailed:
+	case Failed:
 		return true
-	case StatusHeld:
+	case Held:
 		return true
-	case StatusInProgress:
+	case InProgress:
 		return true
-	case StatusNeedsConfirmation:
+	case NeedsConfirmation:
 		return true
-	case StatusNeedsInput:
+	case NeedsInput:
 		return true
-	case StatusPartial:
+	case Partial:
 		return true
-	case StatusPending:
+	case Pending:
 		return true
-	case StatusRetrying:
+	case Retrying:
 		return true
-	case StatusSuperseded:
+	case Superseded:
 		return true
-	case StatusWaiting:
+	case Waiting:
 		return true
 	default:
 		return false
@@ -614,19 +614,19 @@ func (e StatusWord) Valid() bool {
 
 // Defines values for TestResultOutcome.
 const (
-	TestResultOutcomeDelivered TestResultOutcome = "delivered"
-	TestResultOutcomeFailed    TestResultOutcome = "failed"
-	TestResultOutcomeRetry     TestResultOutcome = "retry"
+	TestDelivered TestResultOutcome = "delivered"
+	TestFailed    TestResultOutcome = "failed"
+	TestRetry     TestResultOutcome = "retry"
 )
 
 // Valid indicates whether the value is a known member of the TestResultOutcome enum.
 func (e TestResultOutcome) Valid() bool {
 	switch e {
-	case TestResultOutcomeDelivered:
+	case TestDelivered:
 		return true
-	case TestResultOutcomeFailed:
+	case TestFailed:
 		return true
-	case TestResultOutcomeRetry:
+	case TestRetry:
 		return true
 	default:
 		return false

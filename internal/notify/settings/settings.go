@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/mess-exchange/mess-exchange/internal/exchange"
 	"github.com/mess-exchange/mess-exchange/internal/notify"
 )
 
@@ -68,19 +67,6 @@ func Read(members map[string]json.RawMessage) (Settings, error) {
 		problems[i] = p
 	}
 	return s, errors.Join(problems...)
-}
-
-// Kinds returns which kinds of notification settings have: those that an executor's events name
-// (exchange.NotifyChannels, exchange.NotifyHooks), so that nobody reads the profile of one who has none.
-func (s Settings) Kinds() []string {
-	kinds := []string{}
-	if len(s.Channels) > 0 {
-		kinds = append(kinds, exchange.NotifyChannels)
-	}
-	if len(s.Hooks) > 0 {
-		kinds = append(kinds, exchange.NotifyHooks)
-	}
-	return kinds
 }
 
 func (r *reader) settings(members map[string]json.RawMessage) Settings {

@@ -45,7 +45,9 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	}
 	fatal := make(chan error, 1)
 	notify, sender := c.withSender()
-	e := engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured, Notify: notify})
+	var e *engine.Engine
+	notify.Delivered = measured.WatchNotifications(func() engine.Stats { return e.Stats() }).Delivered
+	e = engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured, Notify: notify})
 	ends := ending{sender, e, store, logger}
 	listener, err := start(ctx, c, e)
 	if err != nil {

@@ -11,6 +11,9 @@ type Notify struct {
 	Sender    Sender        // nil: nothing is sent
 	Services  hook.Services // where the services of hooks are
 	PublicURL string        // where people reach this server, without a slash at its end; "" for nowhere
+	// Delivered is told of each attempt that this process made and recorded, with the type of the channel or hook and
+	// the outcome; nil for nobody. It must not block.
+	Delivered func(channel, outcome string)
 }
 
 // Sender is what the engine needs of *send.Sender. Whoever makes one closes it, before the engine.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -197,6 +198,9 @@ func (t *teller) recorded(tl *telling) (gone []*job) {
 		log := t.x.logger.Debug
 		if o.Outcome == exchange.OutcomeFailed {
 			log = t.x.logger.Info
+		}
+		if told := t.x.engine.notify.Delivered; told != nil && o.Reason != isUnderWay {
+			told(o.Way[strings.LastIndexByte(o.Way, ' ')+1:], o.Outcome)
 		}
 		log("a notification", "ref", tl.ref, "executor", o.Executor, "channel", o.Way, "outcome", o.Outcome, "attempt", o.Attempt, "reason", o.Reason)
 	}

@@ -50,6 +50,8 @@ type Options struct {
 	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
 	// tests.
 	SnapshotAfter int64
+	// Notify is what telling executors of changes needs.
+	Notify Notify
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -68,6 +70,8 @@ type Engine struct {
 	die      func(error)   // calls Options.Fatal, once
 	applied  func(exchangeID string, events []eventlog.Event)
 	observer eventlog.Observer
+	notify   Notify
+	tellers  *tellers // nil where nothing is delivered
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -99,6 +103,7 @@ type Engine struct {
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
 	uploads uploads
 	storage storage
+	links   linkSecrets
 }
 
 // New returns an engine. It reads nothing yet.
@@ -108,6 +113,7 @@ func New(store Store, o Options) *Engine {
 		log:       o.Logger,
 		applied:   o.Applied,
 		observer:  o.Observer,
+		notify:    o.Notify,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
 		lookups:   make(chan struct{}, lookupSlots),
@@ -128,6 +134,9 @@ func New(store Store, o Options) *Engine {
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
 	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
+	if o.Notify.Sender != nil {
+		e.tellers = newTellers(func(id string) { e.spawn(func() { e.tellDue(id) }) })
+	}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
 	e.die = func(err error) {
@@ -178,6 +187,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	close(e.closing)
 	e.alarms.close()
+	if e.tellers != nil {
+		e.tellers.alarms.close()
+	}
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is
 	// being opened in the background now has no one to serve.

@@ -68,6 +68,7 @@ type Engine struct {
 	die      func(error)   // calls Options.Fatal, once
 	applied  func(exchangeID string, events []eventlog.Event)
 	notify   Notify
+	tellers  *tellers // nil where nothing is delivered
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -127,6 +128,9 @@ func New(store Store, o Options) *Engine {
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
 	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
+	if o.Notify.Sender != nil {
+		e.tellers = newTellers(func(id string) { e.spawn(func() { e.tellDue(id) }) })
+	}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
 	e.die = func(err error) {
@@ -177,6 +181,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	close(e.closing)
 	e.alarms.close()
+	if e.tellers != nil {
+		e.tellers.alarms.close()
+	}
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is
 	// being opened in the background now has no one to serve.

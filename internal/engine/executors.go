@@ -91,6 +91,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 			Err:     refusal,
 		}
 	}
+	x.forgetSettings(r.ExecutorID)
 	x.called(r.ExecutorID)
 	return key, nil
 }

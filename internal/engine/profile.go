@@ -81,7 +81,7 @@ func (p profile) settle(settings map[string]json.RawMessage) {
 	}
 }
 
-// set stores strings and lists of strings, which always encode.
+// set stores strings, lists and objects of what was read from JSON, which always encode.
 func (p profile) set(name string, value any) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -194,7 +194,9 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	// From here on the client's patience does not count: half an update is worse than one unanswered.
 	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
-	if err := x.changeProfile(patient, executorID, u); err != nil {
+	err = x.changeProfile(patient, executorID, u)
+	x.forgetSettings(executorID)
+	if err != nil {
 		if errors.Is(err, errRemoved) {
 			return errUnauthorized()
 		}
@@ -231,7 +233,7 @@ func (x *running) changeProfile(ctx context.Context, executorID string, u Profil
 		}
 		p := x.readProfile(executor, old)
 		p.describe(u.DisplayName, u.Capabilities)
-		p.settle(u.Settings)
+		p.settle(turnedOn(u.Settings))
 		p.set("api_key_hash", executor.KeyHash)
 		p.set("last_seen", wireTime(now))
 		return p.encode()
@@ -267,7 +269,7 @@ func (x *running) writeNewProfile(ctx context.Context, executorID, keyHash strin
 			return nil, errRepeated
 		}
 		p := newProfile(x.id, executor)
-		p.settle(settings)
+		p.settle(turnedOn(settings))
 		return p.encode()
 	}
 	data, err := encode()

@@ -73,8 +73,8 @@ func (c client) deliveries(tb testing.TB, id string) (all []delivery) {
 	}
 }
 
-// await asks until what it asks for is so. What it waits for is the server's own doing, of which nobody tells.
-func await(tb testing.TB, what string, so func() (bool, string)) {
+// waitUntil asks until what it asks for is so. What it waits for is the server's own doing, of which nobody tells.
+func waitUntil(tb testing.TB, what string, so func() (bool, string)) {
 	tb.Helper()
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		ok, is := so()
@@ -90,7 +90,7 @@ func await(tb testing.TB, what string, so func() (bool, string)) {
 // become waits until the newest delivery of an executor is as wanted.
 func (c client) become(tb testing.TB, id, status string) (newest delivery) {
 	tb.Helper()
-	await(tb, "a delivery to "+id+" that is "+status, func() (bool, string) {
+	waitUntil(tb, "a delivery to "+id+" that is "+status, func() (bool, string) {
 		all := c.deliveries(tb, id)
 		if len(all) == 0 {
 			return false, "none"
@@ -137,7 +137,7 @@ func TestReceivers(t *testing.T) {
 			phone := there.profile(t, "phone", toWebhook(r.url+"/hook"))
 			ref := agent.create(t, intent("x"))
 			var got delivery
-			await(t, "a delivery that is "+c.status, func() (bool, string) {
+			waitUntil(t, "a delivery that is "+c.status, func() (bool, string) {
 				all := phone.deliveries(t, "phone")
 				if len(all) != 1 || all[0].Status != c.status || all[0].Attempts != c.attempts {
 					return false, fmt.Sprint(all)

@@ -108,7 +108,7 @@ func (t *teller) scene(u *exchange.Undelivered, tl *telling) *scene {
 		all, i := part.Roll.(*exchange.Roll).Executors(), 0
 		for place, id := range m.state.TakenIDs()[:s.end] {
 			if i < len(all) && all[i].ID == id {
-				if place >= tl.told {
+				if place >= tl.told && mayHear(all[i]) {
 					part.executors, s.at[id] = append(part.executors, all[i]), place
 				}
 				i++
@@ -135,6 +135,11 @@ func (t *teller) scene(u *exchange.Undelivered, tl *telling) *scene {
 		s.invite(m.state, n.Executor)
 	}
 	return s
+}
+
+// mayHear reports whether an executor may have channels or hooks.
+func mayHear(e *exchange.Executor) bool {
+	return !e.Notify.Known || e.Notify.Channels || e.Notify.Hooks
 }
 
 func (s *scene) invite(state *exchange.State, id string) {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	notification "github.com/mess-exchange/mess-exchange/internal/notify/settings"
 )
 
 // disabledName is the member of a channel or hook that the server turned off, with when and why. Setting the list
@@ -45,7 +47,7 @@ func (x *running) turnOff(ctx context.Context, j *job) error {
 	now := x.engine.store.Now()
 	err = x.putProfile(ctx, j.executor, func(old []byte) ([]byte, error) {
 		executor, ok := x.executor(j.executor)
-		if !ok || executor != j.guest.executor {
+		if !ok {
 			return nil, errNotTheSame
 		}
 		p := x.readProfile(executor, old)
@@ -67,6 +69,10 @@ func (x *running) turnOff(ctx context.Context, j *job) error {
 
 // turnOff marks an entry of a list. The rest of the profile stays as it is.
 func (p profile) turnOff(j *job, now time.Time) error {
+	s, _ := notification.Read(p.settings())
+	if _, is, ok := wayNamed(s, j.way.String()); !ok || !reflect.DeepEqual(is, j.entry) {
+		return errNotTheSame
+	}
 	holder, name := p, "notifications"
 	if j.way.Moment != "" {
 		holder, name = profile{}, j.way.Moment.Setting()

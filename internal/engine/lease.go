@@ -15,11 +15,6 @@ const (
 	leaseMargin = 2 * time.Second
 )
 
-// lacksLease reports whether the outbox should begin, which it does with the first lease.
-func (x *running) lacksLease(s *exchange.State) bool {
-	return !s.Begun() && len(s.TakenIDs()) > 0
-}
-
 // holdsFor is for how long this process may still begin attempts. Where no other can live it keeps nothing.
 func (t *teller) holdsFor(now time.Time) time.Duration {
 	if !t.x.engine.store.Shared() {

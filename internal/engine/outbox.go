@@ -110,7 +110,7 @@ func (t *teller) noted(s *exchange.State) {
 
 // setAlarm sets the alarm to when something is to be done. t.mu and the machine's lock must be held.
 func (t *teller) setAlarm(s *exchange.State) {
-	at, ok := t.x.nextTelling(s)
+	at, ok := nextTelling(s)
 	if ok == t.alarmed && at.Equal(t.alarm) {
 		return
 	}
@@ -122,9 +122,10 @@ func (t *teller) setAlarm(s *exchange.State) {
 	}
 }
 
-// nextTelling returns when the outbox has something to do. Its own beginning is one thing.
-func (x *running) nextTelling(s *exchange.State) (at time.Time, ok bool) {
-	if x.lacksLease(s) {
+// nextTelling returns when the outbox has something to do. Executors of whom nothing is known wait for the first
+// lease, which is taken at once.
+func nextTelling(s *exchange.State) (at time.Time, ok bool) {
+	if s.AwaitsLease() {
 		return time.Time{}, true
 	}
 	u, ok := s.NextUndelivered()
@@ -195,7 +196,7 @@ func (t *teller) finish() bool {
 	m := t.x.machine
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if at, ok := t.x.nextTelling(m.state); ok && !t.deaf && !at.After(t.x.engine.store.Now()) && m.state.ReadOnly() == "" {
+	if at, ok := nextTelling(m.state); ok && !t.deaf && !at.After(t.x.engine.store.Now()) && m.state.ReadOnly() == "" {
 		return false
 	}
 	t.mu.Lock()
@@ -250,7 +251,7 @@ func (t *teller) step() (pause time.Duration, idle bool) {
 
 // work is what a look at the outbox finds.
 type work struct {
-	first    bool // the outbox has not begun
+	first    bool // executors of whom nothing is known wait for the first lease
 	due      []*exchange.Undelivered
 	next     time.Duration // when to look again, where something is due later
 	readOnly bool
@@ -264,7 +265,7 @@ func (t *teller) look() work {
 	m := t.x.machine
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	w := work{readOnly: m.state.ReadOnly() != "", first: t.x.lacksLease(m.state), next: lookAgain}
+	w := work{readOnly: m.state.ReadOnly() != "", first: m.state.AwaitsLease(), next: lookAgain}
 	w.due = m.state.UndeliveredDue(now, atOnceDue, func(event int64) bool {
 		one := t.tellings[event]
 		return one != nil && (one.unrecorded() || clock.Before(one.rest))

@@ -194,7 +194,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	// From here on the client's patience does not count: half an update is worse than one unanswered.
 	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
-	err = x.changeProfile(patient, executorID, u)
+	err = x.changeProfile(patient, cmd, u)
 	x.forgetSettings(executorID)
 	if err != nil {
 		if errors.Is(err, errRemoved) {
@@ -223,8 +223,9 @@ func inPart(err error) error {
 	return err
 }
 
-// changeProfile merges an update into the profile object.
-func (x *running) changeProfile(ctx context.Context, executorID string, u ProfileUpdate) error {
+// changeProfile merges an update into the profile object, and completes the announcement by what the object says then.
+func (x *running) changeProfile(ctx context.Context, cmd *exchange.UpdateExecutor, u ProfileUpdate) error {
+	executorID := cmd.ID
 	now := x.engine.store.Now()
 	return x.putProfile(ctx, executorID, func(old []byte) ([]byte, error) {
 		executor, ok := x.executor(executorID)
@@ -236,6 +237,7 @@ func (x *running) changeProfile(ctx context.Context, executorID string, u Profil
 		p.settle(turnedOn(u.Settings))
 		p.set("api_key_hash", executor.KeyHash)
 		p.set("last_seen", wireTime(now))
+		cmd.Notify = kinds(p)
 		return p.encode()
 	})
 }

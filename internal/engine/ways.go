@@ -133,7 +133,10 @@ func (t *teller) fire(j *job, f hook.Firing, done func(send.Outcome)) error {
 
 // externalID is what an earlier hook of an executor has opened for a thread.
 func (t *teller) externalID(executor, ref string) string {
-	return ""
+	m := t.x.machine
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.ExternalID(executor, ref)
 }
 
 // judge turns what came of an attempt into an outcome for the next round.
@@ -153,7 +156,8 @@ func (t *teller) judge(tl *telling, j *job, s sent) {
 	case s.Verdict == send.Delivered:
 		o.Outcome = exchange.OutcomeDelivered
 		if j.way.Moment != "" {
-			if _, err := hook.ReadAnswer(j.entry, s.Answer); err != nil {
+			var err error
+			if o.ExternalID, err = hook.ReadAnswer(j.entry, s.Answer); err != nil {
 				o.Outcome, o.Reason = exchange.OutcomeFailed, didNothing
 			}
 		}

@@ -172,6 +172,8 @@ func (d *decoder) executors(r *register) {
 			d.fail("one who was removed has a key")
 			return
 		}
+		e.Notify = d.hearing()
+		r.hearers.count(e, 1)
 		if !opens {
 			continue
 		}

@@ -37,6 +37,8 @@ type Outcome struct {
 	Status   int    // of HTTP; 0 for no answer
 	Reason   string // in fixed words
 	Next     time.Time
+
+	ExternalID string // what the hook has opened elsewhere, "" for nothing
 }
 
 // Deliver records what came of a round of deliveries about an event. A round that another server recorded first,
@@ -65,6 +67,8 @@ type toldOutcome struct {
 	Status   int    `json:"status,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Next     string `json:"next,omitempty"` // RFC 3339
+
+	ExternalID string `json:"external_id,omitempty"`
 }
 
 // Decide implements Command.
@@ -90,6 +94,9 @@ func (c *Deliver) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 		p.Outcomes[i] = toldOutcome{
 			Executor: o.Executor, Channel: clip(o.Way, maxOutcomeText), Attempt: o.Attempt,
 			Outcome: o.Outcome, Status: o.Status, Reason: clip(o.Reason, maxOutcomeText),
+		}
+		if len(o.ExternalID) <= maxExternalID {
+			p.Outcomes[i].ExternalID = o.ExternalID
 		}
 		if again {
 			p.Outcomes[i].Next = o.Next.UTC().Format(time.RFC3339Nano)
@@ -132,8 +139,8 @@ func (s *State) applyDelivery(e Event) {
 	}
 	next := *u
 	next.Round, next.Told = p.Round, p.Told
-	next.Tries = tries(u.Tries, p.Outcomes)
 	o := &s.table.outbox
+	next.Tries = o.round(u, p.Outcomes, e.TS)
 	if next.Told == next.Executors && len(next.Tries) == 0 {
 		o.settle(p.Event)
 		return
@@ -145,21 +152,44 @@ func (s *State) applyDelivery(e Event) {
 	o.bound()
 }
 
-// tries returns what is open after a round, in order of when it is due.
-func tries(open []Try, round []toldOutcome) []Try {
+// round notes what a round says of an event's deliveries, and returns what is open after it, in order of when it is
+// due.
+func (o *outbox) round(u *Undelivered, outcomes []toldOutcome, ts time.Time) []Try {
 	type name struct{ executor, way string }
-	named := make(map[name]bool, len(round))
+	open := make(map[name]Try, len(u.Tries))
+	for _, t := range u.Tries {
+		open[name{t.Executor, t.Way}] = t
+	}
 	var all []Try
-	for _, o := range round {
-		named[name{o.Executor, o.Channel}] = true
-		if o.Outcome != OutcomeRetry && o.Outcome != OutcomeDeferred {
+	named := make(map[name]bool, len(outcomes))
+	for _, said := range outcomes {
+		n := name{said.Executor, clip(said.Channel, maxOutcomeText)}
+		if named[n] {
 			continue
 		}
-		if at, err := time.Parse(time.RFC3339, o.Next); err == nil {
-			all = append(all, Try{strings.Clone(o.Executor), strings.Clone(o.Channel), max(o.Attempt, 0), fromMillis(at.UnixMilli())})
+		named[n] = true
+		t, again := open[n]
+		at, err := time.Parse(time.RFC3339, said.Next)
+		goesOn := err == nil && (said.Outcome == OutcomeRetry || said.Outcome == OutcomeDeferred)
+		if at = fromMillis(at.UnixMilli()); !goesOn {
+			at = time.Time{}
+		}
+		attempts := min(max(said.Attempt, 0), maxAttempts)
+		if !again {
+			t = Try{Executor: strings.Clone(said.Executor), Way: o.word(strings.Clone(n.way))}
+		}
+		t.number = o.follow(t.number, Delivered{
+			Event: u.Event, Created: u.Created, Ref: u.After.Ref, Executor: t.Executor, Way: t.Way, Outcome: o.word(strings.Clone(said.Outcome)), Attempts: attempts,
+			Status: said.Status, Reason: strings.Clone(clip(said.Reason, maxOutcomeText)), Next: at, First: ts, Last: ts,
+		})
+		if t.Attempts, t.Next = attempts, at; goesOn {
+			all = append(all, t)
+		}
+		if id := said.ExternalID; id != "" && len(id) <= maxExternalID {
+			o.openElsewhere(externalKey{t.Executor, u.After.Ref}, strings.Clone(id))
 		}
 	}
-	for _, t := range open {
+	for _, t := range u.Tries {
 		if !named[name{t.Executor, t.Way}] {
 			all = append(all, t)
 		}
@@ -167,3 +197,6 @@ func tries(open []Try, round []toldOutcome) []Try {
 	slices.SortStableFunc(all, func(a, b Try) int { return a.Next.Compare(b.Next) })
 	return all
 }
+
+// maxAttempts bounds what a damaged round could say.
+const maxAttempts = 1 << 16

@@ -63,6 +63,7 @@ func differentExecutors(a, b *State) string {
 			differs(of, "has the key", a.register.opens(x), b.register.opens(y)),
 			differs(of, "created", stamp(x.CreatedAt), stamp(y.CreatedAt)),
 			differs(of, "removed", x.removed, y.removed),
+			differs(of, "notifications", x.Notify, y.Notify),
 		)
 		if d != "" {
 			return d

@@ -18,6 +18,10 @@ const (
 	// mostFormer bounds the profiles that are kept as they were, each until nobody is told by it any more. Beyond
 	// it, an event that has waited so long goes by profiles as they were a little later.
 	mostFormer = 1 << 12
+	// mostExternal bounds what hooks have opened elsewhere and may be told of again: the newest are kept.
+	mostExternal = 1 << 14
+	// maxExternalID is the longest id of something elsewhere, in bytes; it is kept with its delivery.
+	maxExternalID = 256
 )
 
 // Undelivered is an event of which somebody is still to be told. One that was handed out never changes.
@@ -40,8 +44,10 @@ type Undelivered struct {
 type Try struct {
 	Executor string
 	Way      string // the name of a channel or hook, without anything secret
-	Attempts int    // that have failed; 0 where it was put off
+	Attempts int    // that have failed; 0 where none was made, or none has ended
 	Next     time.Time
+
+	number uint64 // of the delivery in the ring
 }
 
 // Lease is who delivers for the exchange where several servers could. Since their clocks differ, each counts its
@@ -52,22 +58,29 @@ type Lease struct {
 	Seq      int64 // of its event; 0 for none
 }
 
-// outbox is what is open in a table: nothing before the first note_lease. Each event in it takes some 500 bytes, a
-// delivery to be tried again 80. What it keeps are values that are replaced, never changed, so a frozen copy is
-// one of the map.
+// outbox is what is open in a table, and what became of what was. What it keeps are values that are replaced, never
+// changed, so a frozen copy is one of the maps.
 type outbox struct {
 	lease  Lease // Seq is not 0 once the outbox has begun
 	open   map[int64]*Undelivered
 	order  []int64 // their seqs, with those that are not open any more
 	queue  dueQueue
 	tries  int // in all of open
+	untold int // of them, those of which not everybody was told a first time
 	lost   uint64
 	former []*Executor // as they were before they changed, the oldest first
 	past   uint64      // number of former[0]
+
+	external map[externalKey]string
+	opened   []externalKey // of external, in order
+	delivered
 }
 
-// Begun reports whether the exchange tells anyone anything: from its first note_lease on. What happened before,
-// at the original server or an older version of this one, is not told late.
+// externalKey is for whom a hook has opened something elsewhere, and for which thread.
+type externalKey struct{ executor, ref string }
+
+// Begun reports whether there was a lease, from which on also those are told something of whom nothing is known
+// (Hearing). What happened before, at the original server or an older version of this one, is not told late.
 func (s *State) Begun() bool { return s.Lease().Seq > 0 }
 
 // Lease returns the last one.
@@ -122,7 +135,7 @@ func (s *State) ClosedSince(u *Undelivered) bool {
 	return !ok || Terminal(t.Status) && !Terminal(u.After.Status)
 }
 
-// Roll is who was in the exchange at an event, and whom its thread was for.
+// Roll is who was in the exchange at an event, and whom its thread was for. Package notify asks it who is told what.
 type Roll struct {
 	state *State
 	of    *Undelivered
@@ -142,14 +155,19 @@ func (s *State) Roll(u *Undelivered) *Roll {
 	return r
 }
 
-// Executors returns all who were there, in the order of their registration. Cost: one step for each.
+// Executors returns those who were there, in the order of their registration, but for those known to have neither
+// channels nor hooks now. Cost: one step for each.
 func (r *Roll) Executors() []*Executor {
 	ids := r.state.register.ids[:r.of.Executors]
 	list := make([]*Executor, 0, len(ids))
 	for _, id := range ids {
+		now := r.state.register.executors[id]
+		if now.Notify == (Hearing{Known: true}) {
+			continue
+		}
 		e, changed := r.then[id]
 		if !changed {
-			e = r.state.register.executors[id]
+			e = now
 		}
 		if !e.removed {
 			list = append(list, e)
@@ -164,11 +182,18 @@ func (r *Roll) Eligible(t Thread, e *Executor) bool {
 	return terms == nil || len(terms.missing(e)) == 0
 }
 
-// tell folds an event of a thread and opens it, once the outbox has begun. Events of the original server and
+// ExternalID returns what the last hook of an executor has opened elsewhere for a thread, "" for nothing. s must not
+// be a fork.
+func (s *State) ExternalID(executor, ref string) string {
+	return s.table.outbox.external[externalKey{executor, ref}]
+}
+
+// tell folds an event of a thread and opens it, if somebody might be told of it. Events of the original server and
 // those that change neither status nor executor tell nobody anything. A fork opens nothing, for no delivery can
-// be decided in the batch of its event. Cost: the logarithm of what is open.
+// be decided in the batch of its event. Cost: nothing where nobody has channels or hooks; else the logarithm of
+// what is open.
 func (s *State) tell(e Event, apply func(Event)) {
-	if s.base != nil || !s.Begun() || e.Seq <= 0 {
+	if s.base != nil || e.Seq <= 0 || !s.anyHears() {
 		apply(e)
 		return
 	}
@@ -176,7 +201,7 @@ func (s *State) tell(e Event, apply func(Event)) {
 	apply(e)
 	after, ok := s.Thread(e.Thread)
 	created := e.Type == ThreadCreated
-	if !ok || created == known || !created && before.Status == after.Status && before.Executor == after.Executor {
+	if !ok || created == known || !created && before.Status == after.Status && before.Executor == after.Executor || !s.mayConcern(&after, created, e.Actor) {
 		return
 	}
 	after.Messages = 0
@@ -199,7 +224,7 @@ func (s *State) formerly(before, after *Executor) {
 		return
 	}
 	o := &s.table.outbox
-	if !o.hasUntold() {
+	if o.untold == 0 {
 		o.past, o.former = o.past+uint64(len(o.former)), nil
 		return
 	}
@@ -209,17 +234,6 @@ func (s *State) formerly(before, after *Executor) {
 	o.former = append(o.former, before)
 }
 
-// hasUntold reports whether there is an event of which not everybody was told a first time. They are few but
-// while nothing can be delivered, and then one is found at once.
-func (o *outbox) hasUntold() bool {
-	for _, u := range o.open {
-		if u.Told < u.Executors {
-			return true
-		}
-	}
-	return false
-}
-
 // put adds an event, or replaces what is known of it.
 func (o *outbox) put(u *Undelivered) {
 	if o.open == nil {
@@ -227,14 +241,22 @@ func (o *outbox) put(u *Undelivered) {
 		o.queue.place = map[int64]int{}
 	}
 	if before, ok := o.open[u.Event]; ok {
-		o.tries -= len(before.Tries)
+		o.count(before, -1)
 		heap.Remove(&o.queue, o.queue.place[u.Event])
 	} else {
 		o.order = append(o.order, u.Event)
 	}
 	o.open[u.Event] = u
-	o.tries += len(u.Tries)
+	o.count(u, 1)
 	heap.Push(&o.queue, dueEvent{u.Due.UnixMilli(), u.Event})
+}
+
+// count adds an open event to what is counted, or with -1 takes it away.
+func (o *outbox) count(u *Undelivered, n int) {
+	o.tries += n * len(u.Tries)
+	if u.Told < u.Executors {
+		o.untold += n
+	}
 }
 
 // settle takes an event out.
@@ -243,7 +265,7 @@ func (o *outbox) settle(event int64) {
 	if !ok {
 		return
 	}
-	o.tries -= len(u.Tries)
+	o.count(u, -1)
 	heap.Remove(&o.queue, o.queue.place[event])
 	delete(o.open, event)
 	if len(o.open) == 0 { // neither a map nor a list shrinks by itself
@@ -266,9 +288,27 @@ func (o *outbox) bound() {
 	}
 }
 
-// freeze returns a copy for reading.
+// openElsewhere keeps what a hook has opened, in the place of what one before it did.
+func (o *outbox) openElsewhere(key externalKey, id string) {
+	if o.external == nil {
+		o.external = map[externalKey]string{}
+	}
+	if _, known := o.external[key]; !known {
+		o.opened = append(o.opened, key)
+	}
+	o.external[key] = id
+	if len(o.opened) > mostExternal {
+		delete(o.external, o.opened[0])
+		o.opened = o.opened[1:]
+	}
+}
+
+// freeze returns a copy for reading. Cost: a step for each event that is open and each id of something elsewhere.
 func (o *outbox) freeze() outbox {
-	return outbox{lease: o.lease, open: maps.Clone(o.open), lost: o.lost, former: slices.Clone(o.former), past: o.past}
+	return outbox{
+		lease: o.lease, open: maps.Clone(o.open), lost: o.lost, former: slices.Clone(o.former), past: o.past,
+		external: maps.Clone(o.external), opened: slices.Clone(o.opened), delivered: o.delivered.freeze(),
+	}
 }
 
 // inOrder returns what is open, the oldest first.

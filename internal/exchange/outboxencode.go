@@ -8,23 +8,27 @@ import (
 
 // What a snapshot holds of the outbox, behind who has done nothing yet:
 //
-//	number    seq of the last lease; 0 where the outbox has not begun, and nothing follows
-//	          text holder, number of milliseconds, number of events that were given up
+//	number    seq of the last lease, 0 for none; then, unless it is 0, text holder and number of milliseconds
+//	number    of events that were given up
 //	number    of the first former profile; then how many, and for each: text id, text display name, number and
 //	          texts of the capabilities
+//	number    of all deliveries; then how many are remembered, and for each, the oldest first:
+//	          seq, 1 for a new thread, texts ref, executor, way and outcome, number of attempts, signed status, text
+//	          reason, 1 and the time of the next attempt or 0, times of its first and its last round
 //	number    of events that are open; for each, the oldest first:
 //	          seq less that of the one before, 1 for a new thread, text actor, text ref, texts of the status, who
 //	          set it and the executor, time and place of the update, texts of the status and the executor before,
 //	          numbers of executors, of those told, of the round and of the first former profile, time when it is due,
-//	          and the number of tries, for each text executor, text way, number of attempts, time of the next
+//	          and the number of tries, for each text executor, text way, number of attempts, time of the next, number of
+//	          the delivery
+//	number    of things elsewhere, the one opened first first: text executor, text ref, text id
 
 func (e *encoder) outbox(o *outbox) {
 	e.number(uint64(o.lease.Seq))
-	if o.lease.Seq == 0 {
-		return
+	if o.lease.Seq > 0 {
+		e.text(o.lease.Holder)
+		e.number(uint64(o.lease.Duration.Milliseconds()))
 	}
-	e.text(o.lease.Holder)
-	e.number(uint64(o.lease.Duration.Milliseconds()))
 	e.number(o.lost)
 	e.number(o.past)
 	e.number(uint64(len(o.former)))
@@ -34,12 +38,43 @@ func (e *encoder) outbox(o *outbox) {
 		e.texts(x.Capabilities)
 		e.flush(flushAt)
 	}
+	e.delivered(&o.delivered)
 	e.number(uint64(len(o.open)))
 	before := int64(0)
 	for _, u := range o.inOrder() {
 		e.number(uint64(u.Event - before))
 		before = u.Event
 		e.undelivered(u)
+		e.flush(flushAt)
+	}
+	e.number(uint64(len(o.opened)))
+	for _, key := range o.opened {
+		e.text(key.executor)
+		e.text(key.ref)
+		e.text(o.external[key])
+		e.flush(flushAt)
+	}
+}
+
+func (e *encoder) delivered(d *delivered) {
+	e.number(d.total)
+	oldest := d.oldest()
+	e.number(d.total - oldest + 1)
+	for number := oldest; number <= d.total; number++ {
+		row := d.at(number)
+		e.number(uint64(row.Event))
+		e.flag(row.Created)
+		for _, s := range [...]string{row.Ref, row.Executor, row.Way, row.Outcome} {
+			e.text(s)
+		}
+		e.number(uint64(row.Attempts))
+		e.signed(int64(row.Status))
+		e.text(row.Reason)
+		if e.flag(!row.Next.IsZero()); !row.Next.IsZero() {
+			e.signed(row.Next.UnixMilli())
+		}
+		e.signed(row.First.UnixMilli())
+		e.signed(row.Last.UnixMilli())
 		e.flush(flushAt)
 	}
 }
@@ -63,24 +98,24 @@ func (e *encoder) undelivered(u *Undelivered) {
 		e.text(t.Way)
 		e.number(uint64(t.Attempts))
 		e.signed(t.Next.UnixMilli())
+		e.number(t.number)
 	}
 }
 
 func (d *decoder) outbox(s *State) {
 	o := &s.table.outbox
-	seq := d.small63()
-	if seq == 0 || d.err != nil {
-		return
+	if o.lease.Seq = d.small63(); o.lease.Seq > 0 {
+		o.lease.Holder = d.text()
+		o.lease.Duration = time.Duration(d.upTo(uint64(maxLease.Milliseconds()))) * time.Millisecond
 	}
-	o.lease = Lease{Holder: d.text(), Seq: seq}
-	o.lease.Duration = time.Duration(d.upTo(uint64(maxLease.Milliseconds()))) * time.Millisecond
 	o.lost, o.past = d.number(), d.number()
 	for count := d.upTo(mostFormer); count > 0 && d.err == nil; count-- {
 		x := &Executor{ID: d.text(), DisplayName: d.text()}
-		x.Capabilities = d.capabilities()
+		x.Capabilities = append([]string{}, d.texts()...)
 		x.sortCapabilities()
 		o.former = append(o.former, x)
 	}
+	d.delivered(&o.delivered)
 	before := int64(0)
 	for count := d.upTo(mostOpen); count > 0 && d.err == nil; count-- {
 		step := d.small63()
@@ -95,6 +130,38 @@ func (d *decoder) outbox(s *State) {
 	}
 	if o.tries > mostTries && len(o.open) > 1 {
 		d.fail("%d deliveries to be tried again", o.tries)
+	}
+	for count := d.upTo(mostExternal); count > 0 && d.err == nil; count-- {
+		key := externalKey{d.text(), d.text()}
+		if _, twice := o.external[key]; twice {
+			d.fail("something elsewhere comes twice")
+			return
+		}
+		o.openElsewhere(key, d.text())
+	}
+}
+
+func (d *decoder) delivered(all *delivered) {
+	count := d.upTo(uint64(seqEnd))
+	remembered := d.upTo(min(count, maxDeliveries))
+	if remembered != min(count, maxDeliveries) {
+		d.fail("%d deliveries of %d", remembered, count)
+		return
+	}
+	// Rows have the places that their numbers give them.
+	all.total = count - remembered
+	var rows []Delivered
+	for ; remembered > 0 && d.err == nil; remembered-- {
+		one := Delivered{Event: d.small63(), Created: d.flag(), Ref: d.text(), Executor: d.text(), Way: d.text(), Outcome: all.word(d.text())}
+		one.Attempts, one.Status, one.Reason = int(d.upTo(maxAttempts)), int(d.signed()), d.text()
+		if d.flag() {
+			one.Next = fromMillis(d.signed())
+		}
+		one.First, one.Last = fromMillis(d.signed()), fromMillis(d.signed())
+		rows = append(rows, one)
+	}
+	if d.err == nil {
+		all.restore(rows)
 	}
 }
 
@@ -111,14 +178,6 @@ func (d *decoder) upTo(most uint64) uint64 {
 		return 0
 	}
 	return n
-}
-
-func (d *decoder) capabilities() []string {
-	all := []string{}
-	for count := d.number(); count > 0 && d.err == nil; count-- {
-		all = append(all, d.text())
-	}
-	return all
 }
 
 func (d *decoder) undelivered(s *State, event int64) *Undelivered {
@@ -144,7 +203,9 @@ func (d *decoder) undelivered(s *State, event int64) *Undelivered {
 	u.former = d.number()
 	u.Due = fromMillis(d.signed())
 	for count := d.number(); count > 0 && d.err == nil; count-- {
-		u.Tries = append(u.Tries, Try{d.text(), d.text(), int(d.small63()), fromMillis(d.signed())})
+		t := Try{Executor: d.text(), Way: s.table.outbox.word(d.text()), Attempts: int(d.upTo(maxAttempts)), Next: fromMillis(d.signed())}
+		t.number = d.upTo(s.table.outbox.total)
+		u.Tries = append(u.Tries, t)
 	}
 	return u
 }
@@ -158,9 +219,16 @@ func differentOutboxes(a, b *State) string {
 		differs("outbox", "queued", len(x.queue.list), len(y.queue.list)),
 		differs("outbox", "former profiles from", x.past, y.past),
 		differs("outbox", "former profiles", profiles(x.former), profiles(y.former)),
+		differs("outbox", "things elsewhere", fmt.Sprint(x.opened, x.external), fmt.Sprint(y.opened, y.external)),
+		differs("outbox", "deliveries", x.total, y.total),
 	)
 	if d != "" {
 		return d
+	}
+	for number := x.oldest(); number <= x.total; number++ {
+		if d := differs(fmt.Sprintf("delivery %d", number), "is", fmt.Sprint(*x.at(number)), fmt.Sprint(*y.at(number))); d != "" {
+			return d
+		}
 	}
 	others := y.inOrder()
 	for i, u := range x.inOrder() {

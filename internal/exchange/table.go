@@ -51,7 +51,7 @@ type table struct {
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
-		index: newIndex(), attachments: newPages[uint64](attachmentShift),
+		index: newIndex(), attachments: newPages[uint64](attachmentShift), outbox: outbox{delivered: newDelivered()},
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{place: firstPlace}) // 0 is none

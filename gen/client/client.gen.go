@@ -3945,7 +3945,7 @@ type ClientInterface interface {
 	// ListDeliveries List what you were notified of
 	//
 	// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
-	// it, with what became of it. Those of another executor are 403. They are among the last 65,536 of the exchange;
+	// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
 	// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
 	//
 	// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
@@ -4322,7 +4322,7 @@ func (c *Client) UpdateExecutor(ctx context.Context, exchangeID Exchange, execut
 // ListDeliveries List what you were notified of
 //
 // Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
-// it, with what became of it. Those of another executor are 403. They are among the last 65,536 of the exchange;
+// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
 // older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
 //
 // An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
@@ -6114,7 +6114,7 @@ type ClientWithResponsesInterface interface {
 	// ListDeliveriesWithResponse List what you were notified of
 	//
 	// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
-	// it, with what became of it. Those of another executor are 403. They are among the last 65,536 of the exchange;
+	// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
 	// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
 	//
 	// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
@@ -8581,7 +8581,7 @@ func (c *ClientWithResponses) UpdateExecutorWithResponse(ctx context.Context, ex
 // ListDeliveriesWithResponse List what you were notified of
 //
 // Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
-// it, with what became of it. Those of another executor are 403. They are among the last 65,536 of the exchange;
+// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
 // older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
 //
 // An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/exchange"
+	"github.com/mess-exchange/mess-exchange/internal/notify"
 )
 
 // Delivery is what becomes of telling one executor of one event on one channel, or by one hook.
@@ -28,8 +29,8 @@ type DeliveryPage struct {
 	Next       int64 // where the next page begins; 0 for no more
 }
 
-// Deliveries returns what the caller was told of, from before a place on (0: from the newest), at most limit.
-// CodeNotYourProfile for another's.
+// Deliveries returns what the caller was told of, from before a place on (0: from the newest), at most limit, of what
+// the state remembers (exchange.State.Deliveries, which says what it costs). CodeNotYourProfile for another's.
 func (e *Engine) Deliveries(ctx context.Context, c Caller, executorID string, before int64, limit int) (DeliveryPage, error) {
 	if executorID != c.Executor {
 		return DeliveryPage{}, refuse(exchange.CodeNotYourProfile, "Can only list your own deliveries")
@@ -39,10 +40,32 @@ func (e *Engine) Deliveries(ctx context.Context, c Caller, executorID string, be
 		return DeliveryPage{}, err
 	}
 	defer leave()
-	var page DeliveryPage
+	var (
+		rows []exchange.Delivered
+		more uint64
+	)
 	err = x.read(ctx, c, func(s *exchange.State) error {
-		_, _ = before, limit
+		rows, more = s.Deliveries(executorID, uint64(max(before, 0)), limit)
 		return nil
 	})
-	return page, err
+	if err != nil {
+		return DeliveryPage{}, err
+	}
+	page := DeliveryPage{Deliveries: make([]Delivery, len(rows)), Next: int64(more)}
+	for i := range rows {
+		page.Deliveries[i] = x.delivery(&rows[i])
+	}
+	return page, nil
+}
+
+// delivery is a row of the state as its executor sees it.
+func (x *running) delivery(row *exchange.Delivered) Delivery {
+	d := Delivery{
+		ID: notify.DeliveryIDOf(x.id, row.Event, row.Executor, row.Way), Ref: row.Ref, EventType: string(notify.StatusChanged), Channel: row.Way,
+		Status: row.Outcome, Attempts: row.Attempts, HTTPStatus: row.Status, Reason: row.Reason, Next: row.Next, Created: row.First, Updated: row.Last,
+	}
+	if row.Created {
+		d.EventType = string(notify.ThreadCreated)
+	}
+	return d
 }

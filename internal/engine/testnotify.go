@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
 	"errors"
 	"time"
 
@@ -76,8 +78,7 @@ type testAnswer struct {
 	outcome send.Outcome
 }
 
-// sendTest sends a notification to all channels at once, and waits until all have answered, testTime is over, the
-// client is gone or the engine closes.
+// sendTest sends a notification to all channels at once, and returns what has come of them.
 func (e *Engine) sendTest(ctx context.Context, channels []notification.Entry, n notify.Notification) []TestResult {
 	results := make([]TestResult, len(channels))
 	answers := make(chan testAnswer, len(channels)) // with room for those who come too late
@@ -103,23 +104,35 @@ func (e *Engine) sendTest(ctx context.Context, channels []notification.Entry, n 
 			results[i].Reason = "the server stops"
 		}
 	}
+	e.takeAnswers(ctx, answers, sent, func(a testAnswer) {
+		results[a.channel].Outcome, results[a.channel].Status, results[a.channel].Reason = testOutcome(a.outcome.Verdict), a.outcome.Status, a.outcome.Reason
+	})
+	return results
+}
+
+// takeAnswers takes so many answers, or those that have come when testTime is over, the client is gone, or nobody is
+// to wait any more.
+func (e *Engine) takeAnswers(ctx context.Context, answers <-chan testAnswer, expected int, take func(testAnswer)) {
 	late := time.NewTimer(testTime)
 	defer late.Stop()
-	for ; sent > 0; sent-- {
+	for ended := false; expected > 0 && !ended; {
 		select {
 		case a := <-answers:
-			results[a.channel].Outcome, results[a.channel].Status, results[a.channel].Reason = testOutcome(a.outcome.Verdict), a.outcome.Status, a.outcome.Reason
+			expected--
+			take(a)
 		case <-late.C:
-			return results
+			ended = true
 		case <-ctx.Done():
-			return results
+			ended = true
 		case <-e.released:
-			return results
+			ended = true
 		case <-e.closing:
-			return results
+			ended = true
 		}
 	}
-	return results
+	for len(answers) > 0 { // nobody else takes any
+		take(<-answers)
+	}
 }
 
 // testOutcome is the word for a verdict. A receiver that wants no more has failed, and is not turned off by a test.
@@ -134,4 +147,8 @@ func testOutcome(v send.Verdict) string {
 }
 
 // testID is an id like notify.DeliveryID, and new for each test: one that a receiver has seen would be a repetition.
-func testID() string { return "msg_" + randomText("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 32) }
+func testID() string {
+	var random [20]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return "msg_" + base32.StdEncoding.EncodeToString(random[:])
+}

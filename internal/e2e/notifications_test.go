@@ -227,7 +227,7 @@ func TestWhoIsTold(t *testing.T) {
 		join("tablet", members{"capabilities": []string{"photo"}, "preferences": members{"min_priority": "urgent"}})
 
 		ref := agent.create(t, members{"intent": "Is the door closed?", "requires": []string{"photo"}})
-		told(t, r, ref, "pending", "agent/created phone phone/created tablet/created")
+		told(t, r, ref, "pending", "phone phone/created tablet/created")
 		phone.set(t, ref, "claimed")
 		told(t, r, ref, "claimed", "agent agent/claimed phone/claimed tablet/claimed watch/claimed")
 		phone.set(t, ref, "in_progress")

@@ -18,7 +18,7 @@ import (
 
 // arrivesWithin is how long a test waits for what must arrive: on three replicas, until another has taken over from
 // one that died, and then some, for the machine may be busy with other tests.
-const arrivesWithin = 90 * time.Second
+const arrivesWithin = 60 * time.Second
 
 // arrival is a request as it came over the wire.
 type arrival struct {

@@ -49,7 +49,9 @@ func TestNotificationsGolden(t *testing.T) {
 func golden(t *testing.T, home client, r *receiver, d *datadriven.TestData) string {
 	t.Helper()
 	var profile members
-	if err := json.Unmarshal([]byte(strings.ReplaceAll(d.Input, "RECEIVER", r.addr)), &profile); err != nil {
+	in := json.NewDecoder(strings.NewReader(strings.ReplaceAll(d.Input, "RECEIVER", r.addr)))
+	in.UseNumber() // so that they are sent as they are spelled
+	if err := in.Decode(&profile); err != nil {
 		t.Fatalf("%s: %v", d.Pos, err)
 	}
 	of := "phone"

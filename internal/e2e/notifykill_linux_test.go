@@ -108,7 +108,7 @@ func (c *campaign) round(t *testing.T) {
 	for range 2 {
 		working.Go(func() { c.work(stop) })
 	}
-	all := c.receiver.wait(t, begun+1+rand.IntN(40), anything)
+	all := c.receiver.wait(t, begun+1+rand.IntN(100), anything)
 	time.Sleep(rand.N(30 * time.Millisecond)) // any moment will do, also one between two arrivals
 	victim := c.deliverer(all[len(all)-1])
 	close(stop)

@@ -3969,9 +3969,9 @@ type ClientInterface interface {
 	// TestNotifications Send a test to your own channels
 	//
 	// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
-	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks are
-	// not called. Takes no body. What has not answered after 20 seconds is answered as `retry`. A test is sent once: it
-	// is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+	// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+	// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
 	// and more than 5 tests in a minute are 429.
 	//
 	// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
@@ -4366,9 +4366,9 @@ func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID 
 // TestNotifications Send a test to your own channels
 //
 // Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
-// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks are
-// not called. Takes no body. What has not answered after 20 seconds is answered as `retry`. A test is sent once: it
-// is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
 // and more than 5 tests in a minute are 429.
 //
 // The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
@@ -6142,9 +6142,9 @@ type ClientWithResponsesInterface interface {
 	// TestNotificationsWithResponse Send a test to your own channels
 	//
 	// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
-	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks are
-	// not called. Takes no body. What has not answered after 20 seconds is answered as `retry`. A test is sent once: it
-	// is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+	// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+	// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
 	// and more than 5 tests in a minute are 429.
 	//
 	// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
@@ -8621,9 +8621,9 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 // TestNotificationsWithResponse Send a test to your own channels
 //
 // Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
-// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks are
-// not called. Takes no body. What has not answered after 20 seconds is answered as `retry`. A test is sent once: it
-// is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
 // and more than 5 tests in a minute are 429.
 //
 // The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.

@@ -108,7 +108,9 @@ func TestMessagesHaveClaimLinks(t *testing.T) {
 			if len(sent) != 1 {
 				t.Fatalf("%s got %d", id, len(sent))
 			}
-			var message struct{ Actions []struct{ Action, URL, Method string } }
+			var message struct {
+				Actions []struct{ Action, URL, Method string }
+			}
 			if err := json.Unmarshal(sent[0].r.Body, &message); err != nil || len(message.Actions) != 1 || message.Actions[0].Method != "POST" {
 				t.Fatalf("%s, %v", sent[0].r.Body, err)
 			}

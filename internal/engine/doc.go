@@ -23,7 +23,7 @@
 //   - Settings are shown to their owner only, and masked (mask.go).
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
-//   - Every call but Wait, AwaitThread and Follow is answered within ten seconds, however the storage fails
+//   - Every call but Wait, AwaitThread, Follow and TestNotifications (testTime) is answered within ten seconds, however the storage fails
 //     (answerTime): what it waits for goes on without it. Calls with media have partTime more, and a second for each megabyte; an
 //     upload lasts as long as its content does.
 //   - Large media are taken out of a message before it is committed, stored under keys that nobody had, and put back

@@ -110,7 +110,7 @@ func (t *teller) noted(s *exchange.State) {
 
 // setAlarm sets the alarm to when something is to be done. t.mu and the machine's lock must be held.
 func (t *teller) setAlarm(s *exchange.State) {
-	at, ok := nextTelling(s)
+	at, ok := nextTelling(s, t.x.engine.store.Now())
 	if ok == t.alarmed && at.Equal(t.alarm) {
 		return
 	}
@@ -124,8 +124,8 @@ func (t *teller) setAlarm(s *exchange.State) {
 
 // nextTelling returns when the outbox has something to do. Executors of whom nothing is known wait for the first
 // lease, which is taken at once.
-func nextTelling(s *exchange.State) (at time.Time, ok bool) {
-	if s.AwaitsLease() {
+func nextTelling(s *exchange.State, now time.Time) (at time.Time, ok bool) {
+	if s.AwaitsLease() || len(dueNow(s, now, 1, func(int64) bool { return false })) > 0 {
 		return time.Time{}, true
 	}
 	u, ok := s.NextUndelivered()
@@ -133,6 +133,19 @@ func nextTelling(s *exchange.State) (at time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return u.Due, true
+}
+
+// dueNow returns what is due, the first of it. An event that nobody was told of yet is due whatever the time of its
+// server was, which may be ahead of this one's.
+func dueNow(s *exchange.State, now time.Time, most int, skip func(event int64) bool) []*exchange.Undelivered {
+	by := now
+	if last := s.LastUpdate(); last.After(by) {
+		by = last
+	}
+	return s.UndeliveredDue(by, most, func(event int64) bool {
+		u, _ := s.Undelivered(event)
+		return u.Due.After(now) && u.Told == u.Executors || skip(event)
+	})
 }
 
 func (t *teller) poke() {
@@ -196,7 +209,8 @@ func (t *teller) finish() bool {
 	m := t.x.machine
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if at, ok := nextTelling(m.state); ok && !t.deaf && !at.After(t.x.engine.store.Now()) && m.state.ReadOnly() == "" {
+	now := t.x.engine.store.Now()
+	if at, ok := nextTelling(m.state, now); ok && !t.deaf && !at.After(now) && m.state.ReadOnly() == "" {
 		return false
 	}
 	t.mu.Lock()
@@ -266,7 +280,7 @@ func (t *teller) look() work {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	w := work{readOnly: m.state.ReadOnly() != "", first: m.state.AwaitsLease(), next: lookAgain}
-	w.due = m.state.UndeliveredDue(now, atOnceDue, func(event int64) bool {
+	w.due = dueNow(m.state, now, atOnceDue, func(event int64) bool {
 		one := t.tellings[event]
 		return one != nil && (one.unrecorded() || clock.Before(one.rest))
 	})

@@ -170,20 +170,25 @@ func (t *teller) makeRound(tl *telling) bool {
 		delete(t.tellings, tl.event)
 		return false
 	}
-	next := t.x.engine.store.Now().Add(underWay)
+	now := t.x.engine.store.Now()
 	tl.round = &exchange.Deliver{Event: tl.event, Round: u.Round + 1, Told: tl.told}
 	tl.round.Outcomes = append(tl.round.Outcomes, tl.outcomes[:min(len(tl.outcomes), exchange.MaxOutcomes-len(tl.under))]...)
 	tl.outcomes = tl.outcomes[len(tl.round.Outcomes):]
 	for _, j := range tl.under {
 		if !j.recorded {
-			tl.round.Outcomes = append(tl.round.Outcomes, exchange.Outcome{
-				Executor: j.executor, Way: j.way.String(), Attempt: j.attempts, Outcome: exchange.OutcomeRetry, Reason: isUnderWay, Next: next,
-			})
+			tl.round.Outcomes = append(tl.round.Outcomes, underWayAt(j, now))
 			j.recorded = true // with the round, which is tried until it is
 		}
 	}
 	tl.advanced = false
 	return true
+}
+
+// underWayAt says of an attempt that it is to be made again, should this process not live to say what came of it.
+func underWayAt(j *job, now time.Time) exchange.Outcome {
+	return exchange.Outcome{
+		Executor: j.executor, Way: j.way.String(), Attempt: j.attempts, Outcome: exchange.OutcomeRetry, Reason: isUnderWay, Next: now.Add(underWay),
+	}
 }
 
 // recorded follows up a round that was stored, and returns whose receivers want no more.

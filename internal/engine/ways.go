@@ -144,7 +144,11 @@ func (t *teller) judge(tl *telling, j *job, s sent) {
 	now := t.x.engine.store.Now()
 	switch {
 	case s.unsent == wasShut || s.Interrupted():
-		return // as good as not made: it stays open, for the next start
+		// As good as not made: it stays open, for the next start.
+		if !j.recorded {
+			tl.add(j, underWayAt(j, now))
+		}
+		return
 	case s.unsent == wasFull:
 		tl.add(j, exchange.Outcome{Attempt: j.attempts, Outcome: exchange.OutcomeDeferred, Reason: noRoom, Next: now.Add(fullPause)})
 		return

@@ -29,6 +29,7 @@
 //   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key
 //     that is known still opens. What is remembered of addresses is bounded.
 //   - The registration token is kept as a hash, compared in constant time, and never logged.
+//   - What follows /a/ in a path is a secret (claimlink.go): it is in no line of the log and in no answer.
 //   - Somebody's file is never run by a browser: its type is not guessed, what may hold a script is for saving, and a
 //     sandbox is around all of it. No file and no thread's photos are in memory at once (stream.go).
 //   - No request keeps a connection for longer than the limits of limits.go allow, but for streams (events.go), which

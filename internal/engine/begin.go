@@ -77,8 +77,8 @@ func (t *teller) begin(u *exchange.Undelivered) bool {
 	room := t.x.engine.tellers.room.take(min(partOfRound, maxTelling-t.under))
 	p := plan{teller: t, scene: s, room: room, now: t.x.engine.store.Now(), telling: tl}
 	p.read()
-	p.first(u)
-	p.again(u)
+	p.first()
+	p.again()
 	t.x.engine.tellers.room.give(room - len(p.jobs))
 	t.under += len(p.jobs)
 	if tl.unrecorded() || len(p.jobs) > 0 {
@@ -196,7 +196,7 @@ func (p *plan) read() {
 }
 
 // first plans the first attempts, one executor after the other.
-func (p *plan) first(u *exchange.Undelivered) {
+func (p *plan) first() {
 	told := p.telling.told
 	for _, n := range p.notices {
 		g := p.guests[n.Executor]
@@ -260,7 +260,7 @@ func (p *plan) invite(n notify.Notice, g *guest) bool {
 }
 
 // again plans what is to be tried again.
-func (p *plan) again(u *exchange.Undelivered) {
+func (p *plan) again() {
 	for _, try := range p.tries {
 		g := p.guests[try.Executor]
 		if g.err != nil {

@@ -135,8 +135,8 @@ func nextTelling(s *exchange.State, now time.Time) (at time.Time, ok bool) {
 	return u.Due, true
 }
 
-// dueNow returns what is due, the first of it. An event that nobody was told of yet is due whatever the time of its
-// server was, which may be ahead of this one's.
+// dueNow returns what is due, the first of it. An event of which somebody is still to be told a first time is due
+// whatever the clock of its server said, which may be ahead of this one's. Of retries it makes the pauses longer.
 func dueNow(s *exchange.State, now time.Time, most int, skip func(event int64) bool) []*exchange.Undelivered {
 	by := now
 	if last := s.LastUpdate(); last.After(by) {

@@ -106,6 +106,16 @@ func (c toldCell) play(t *testing.T) bool {
 	e = New(bucket.Store(c.shared), Options{Notify: Notify{Sender: next}})
 	start(t, e)
 	time.Sleep(40 * time.Minute)
+	c.check(t, w, posted)
+	wantNothingLeft(t, e)
+	shut(t, e)
+	checkAll(t, bucket, fmt.Sprintf("%+v", c))
+	return hit
+}
+
+// check looks at what the receivers got.
+func (c toldCell) check(t *testing.T, w *world, posted bool) {
+	t.Helper()
 	for _, host := range []string{"well", "weak", "hook"} {
 		if n := w.delivered[host+" "+numbers[0]]; posted && n == 0 {
 			t.Errorf("%+v: %s was not told", c, host)
@@ -122,10 +132,6 @@ func (c toldCell) play(t *testing.T) bool {
 	if len(w.attempts) > 2*4 {
 		t.Errorf("%+v: the ids are not stable: %v", c, w.attempts)
 	}
-	wantNothingLeft(t, e)
-	shut(t, e)
-	checkAll(t, bucket, fmt.Sprintf("%+v", c))
-	return hit
 }
 
 // live is the process's life: two requests, of which one is closed. It reports whether the other was acknowledged.

@@ -58,7 +58,13 @@ func newCampaign(t *testing.T, place storage, replicas int) *campaign {
 	}
 	for i := range phones {
 		c.receiver.treat(fmt.Sprintf("/phone-%d", i), func(conn net.Conn, a arrival) bool {
-			time.Sleep(rand.N(20 * time.Millisecond)) // a receiver takes its time, so that kills hit in the middle
+			// A receiver takes its time, so that kills hit in the middle; and now and then so much that what came of the
+			// others is recorded before.
+			took := rand.N(20 * time.Millisecond)
+			if rand.IntN(25) == 0 {
+				took += 1200 * time.Millisecond
+			}
+			time.Sleep(took)
 			return answers(200, "{}")(conn, a)
 		})
 	}

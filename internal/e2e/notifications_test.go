@@ -101,88 +101,96 @@ func (c client) become(tb testing.TB, id, status string) (newest delivery) {
 	return newest
 }
 
-// TestReceivers: whatever a receiver does, it is told of once if it says so, tried again if that can help, and given
-// up if not; and its executor can see which.
+// behaviour is what a receiver does, and what becomes of telling it of one request.
+type behaviour struct {
+	name     string
+	does     manner
+	status   string // of the delivery, in the end
+	attempts int
+	http     int // 0 for none
+	reason   string
+	after    time.Duration // how long the next attempt is away, at least
+}
+
+// TestReceivers: whatever a receiver does, it is told once if it takes what it is told, again if that can help, and no
+// more if not; and its executor can see which.
 func TestReceivers(t *testing.T) {
 	s := start(t, append(folder(t).settings, toReceivers)...)
-	home := at(s, "home")
-	agent := home.register(t, "agent")
-	flood := make(chan int64, 8)
-	for _, c := range []struct {
-		name     string
-		does     manner
-		status   string // of the delivery, in the end
-		attempts int
-		http     int // 0 for none
-		reason   string
-		after    time.Duration // how long the next attempt is away, at least
-	}{
+	for _, b := range []behaviour{
 		{name: "answers", does: answers(204, ""), status: "delivered", attempts: 1, http: 204},
 		{name: "recovers", does: afterwards(1, answers(500, "oh"), answers(200, "ok")), status: "delivered", attempts: 2, http: 200},
 		{name: "breaks", does: afterwards(1, breaks, answers(200, "ok")), status: "delivered", attempts: 2, http: 200},
-		{name: "floods", does: floods(func(n int64) { flood <- n }), status: "delivered", attempts: 1, http: 200},
 		{name: "hangs", does: hangs, status: "retry", attempts: 1, reason: "no answer in time"},
 		{name: "waits", does: answers(429, "", "Retry-After", "3600"), status: "retry", attempts: 1, http: 429, reason: "the receiver is not able to now", after: 55 * time.Minute},
 		{name: "refuses", does: answers(404, ""), status: "failed", attempts: 1, http: 404, reason: "the receiver refuses the request"},
 		{name: "redirects", does: redirects("http://169.254.169.254/latest/meta-data/"), status: "failed", attempts: 1, http: 302, reason: "the receiver redirects, which is not followed"},
-		{name: "gone", does: answers(410, ""), status: "failed", attempts: 1, http: 410, reason: "the receiver wants no more"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(b.name, func(t *testing.T) {
 			t.Parallel() // some take their time
-			r := listen(t, "127.0.0.1")
-			r.treat("/hook", c.does)
-			there := home
-			there.base = s.url + "/api/v1/exchanges/to-" + c.name
-			agent := there.register(t, "agent")
-			phone := there.profile(t, "phone", toWebhook(r.url+"/hook"))
-			ref := agent.create(t, intent("x"))
-			var got delivery
-			waitUntil(t, "a delivery that is "+c.status, func() (bool, string) {
-				all := phone.deliveries(t, "phone")
-				if len(all) != 1 || all[0].Status != c.status || all[0].Attempts != c.attempts {
-					return false, fmt.Sprint(all)
-				}
-				got = all[0]
-				return true, ""
-			})
-			status, reason := 0, ""
-			if got.HTTPStatus != nil {
-				status = *got.HTTPStatus
-			}
-			if got.Reason != nil {
-				reason = *got.Reason
-			}
-			if got.Ref != ref || got.EventType != "thread_created" || got.Channel != "channel 0 webhook" || status != c.http || reason != c.reason {
-				t.Errorf("got %v", got)
-			}
-			if (got.NextTry != nil) != (c.status == "retry") {
-				t.Errorf("the next attempt of %v", got)
-			} else if got.NextTry != nil {
-				next, err := time.Parse(time.RFC3339, *got.NextTry)
-				if err != nil || time.Until(next) < c.after {
-					t.Errorf("the next attempt is at %s, %v; want it in %v or later", *got.NextTry, err, c.after)
-				}
-			}
-			all := r.got(anything)
-			if len(all) != c.attempts {
-				t.Errorf("%d requests arrived, want %d", len(all), c.attempts)
-			}
-			for _, a := range all {
-				if a.header.Get("Webhook-Id") != got.ID {
-					t.Errorf("a request with the id %q, want %q", a.header.Get("Webhook-Id"), got.ID)
-				}
-			}
-			if c.name == "gone" {
-				wantOff(t, agent, phone, r)
-			}
-			if c.name == "floods" {
-				if taken := <-flood; taken > 64<<20 { // what fits into the buffers of a connection
-					t.Errorf("the server took %d bytes of an answer", taken)
-				}
-			}
+			b.tell(t, s)
 		})
 	}
-	agent.create(t, intent("and nobody else is held up"))
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		b := behaviour{name: "gone", does: answers(410, ""), status: "failed", attempts: 1, http: 410, reason: "the receiver wants no more"}
+		r, agent, phone := b.tell(t, s)
+		wantOff(t, agent, phone, r)
+	})
+	t.Run("floods", func(t *testing.T) {
+		t.Parallel()
+		flood := make(chan int64, 1)
+		behaviour{name: "floods", does: floods(func(n int64) { flood <- n }), status: "delivered", attempts: 1, http: 200}.tell(t, s)
+		if taken := <-flood; taken > 64<<20 { // what fits into the buffers of a connection
+			t.Errorf("the server took %d bytes of an answer", taken)
+		}
+	})
+}
+
+// tell tells a receiver that behaves so of one request, on an exchange of its own, and holds to it what becomes of that.
+func (b behaviour) tell(t *testing.T, s *server) (r *receiver, agent, phone client) {
+	t.Helper()
+	r = listen(t, "127.0.0.1")
+	r.treat("/hook", b.does)
+	agent = at(s, "to-"+b.name).register(t, "agent")
+	phone = agent.profile(t, "phone", toWebhook(r.url+"/hook"))
+	ref := agent.create(t, intent("x"))
+	var got delivery
+	waitUntil(t, "a delivery that is "+b.status, func() (bool, string) {
+		all := phone.deliveries(t, "phone")
+		if len(all) != 1 || all[0].Status != b.status || all[0].Attempts != b.attempts {
+			return false, fmt.Sprint(all)
+		}
+		got = all[0]
+		return true, ""
+	})
+	status, reason := 0, ""
+	if got.HTTPStatus != nil {
+		status = *got.HTTPStatus
+	}
+	if got.Reason != nil {
+		reason = *got.Reason
+	}
+	if got.Ref != ref || got.EventType != "thread_created" || got.Channel != "channel 0 webhook" || status != b.http || reason != b.reason {
+		t.Errorf("got %v", got)
+	}
+	if (got.NextTry != nil) != (b.status == "retry") {
+		t.Errorf("the next attempt of %v", got)
+	} else if got.NextTry != nil {
+		next, err := time.Parse(time.RFC3339, *got.NextTry)
+		if err != nil || time.Until(next) < b.after {
+			t.Errorf("the next attempt is at %s, %v; want it in %v or later", *got.NextTry, err, b.after)
+		}
+	}
+	all := r.got(anything)
+	if len(all) != b.attempts {
+		t.Errorf("%d requests arrived, want %d", len(all), b.attempts)
+	}
+	for _, a := range all {
+		if a.header.Get("Webhook-Id") != got.ID {
+			t.Errorf("a request with the id %q, want %q", a.header.Get("Webhook-Id"), got.ID)
+		}
+	}
+	return r, agent, phone
 }
 
 // wantOff: a receiver that wants no more gets no more, until its owner sets the channel again.

@@ -61,8 +61,8 @@ func newCampaign(t *testing.T, place storage, replicas int) *campaign {
 			// A receiver takes its time, so that kills hit in the middle; and now and then so much that what came of the
 			// others is recorded before.
 			took := rand.N(20 * time.Millisecond)
-			if rand.IntN(100) == 0 {
-				took += 1200 * time.Millisecond
+			if rand.IntN(150) == 0 {
+				took += 3 * time.Second
 			}
 			time.Sleep(took)
 			return answers(200, "{}")(conn, a)
@@ -121,8 +121,9 @@ func (c *campaign) round(t *testing.T) {
 	all := c.receiver.wait(t, begun+1+rand.IntN(100), anything)
 	time.Sleep(rand.N(30 * time.Millisecond)) // any moment will do, also one between two arrivals
 	victim := c.deliverer(all[len(all)-1])
-	close(stop)
+	c.closeBeforeRetry(t, victim) // what came of it is hardly recorded when the kill comes
 	c.servers[victim].kill()
+	close(stop)
 	working.Wait()
 	lease := int64(0)
 	for _, e := range storedEvents(t, c.place.data) {
@@ -139,7 +140,7 @@ func (c *campaign) round(t *testing.T) {
 		}
 	}
 	c.servers[victim] = start(t, c.servers[victim].settings...)
-	c.closeBeforeRetry(t)
+	c.closeBeforeRetry(t, victim)
 }
 
 // work makes requests and does them, at any server, until it is told to stop or a server is gone.
@@ -171,11 +172,11 @@ func (c *campaign) work(stop <-chan struct{}) {
 }
 
 // closeBeforeRetry closes a request of which one attempt failed, before there was another.
-func (c *campaign) closeBeforeRetry(t *testing.T) {
+func (c *campaign) closeBeforeRetry(t *testing.T, server int) {
 	t.Helper()
-	ref := c.at(0, "agent").create(t, intent("closed before the next attempt"))
+	ref := c.at(server, "agent").create(t, intent("closed before the next attempt"))
 	first := c.receiver.wait(t, 1, func(a arrival) bool { return a.path == "/flaky" && a.ref() == ref })
-	c.at(0, "agent").set(t, ref, "cancelled")
+	c.at(server, "agent").set(t, ref, "cancelled")
 	if time.Since(first[0].at) < 3*time.Second { // the next is four seconds after the first, or later
 		c.cut = append(c.cut, cutShort{ref: ref})
 	}

@@ -91,7 +91,7 @@ func golden(t *testing.T, home client, r *receiver, d *datadriven.TestData) stri
 			fmt.Fprintf(&out, "%s:\n%s\n", step.Key, placeholders(a, r, ref))
 		}
 	}
-	// What a line break is, and a line that a message ends with, is told by the eye no more.
+	// A carriage return would not survive in a text file.
 	return strings.ReplaceAll(out.String(), "\r\n", "\n")
 }
 

@@ -50,7 +50,7 @@ func TestNotificationsLatency(t *testing.T) {
 	for turn := range *notifyTurns {
 		with = append(with, creates(t, agent, *notifyCreates)...)
 		stopped(t, busy, func() { without = append(without, creates(t, alone, *notifyCreates)...) })
-		t.Logf("turn %d: %v and %v", turn+1, median(with), median(without))
+		t.Logf("after turn %d: %v and %v", turn+1, median(with), median(without))
 	}
 	slices.Sort(with)
 	slices.Sort(without)

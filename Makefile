@@ -82,6 +82,19 @@ waiters: ## WAITERS=10000 streams, and then as many waiting reads, on the built 
 	go test -tags $(TAGS),e2e -count=1 -timeout 10m -run '^TestWaiters$$' -v ./internal/e2e \
 		-args -waiters.count $(WAITERS) -waiters.idle 30s
 
+# How often the process that delivers is killed, on a folder and then on three replicas, where each time another
+# takes over some twenty seconds later: 50 are half an hour.
+NOTIFY_ROUNDS ?= 50
+
+.PHONY: notify
+notify: ## the process that delivers notifications killed NOTIFY_ROUNDS=50 times, and what arrived held to the log
+	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestNotificationsKill$$' -v ./internal/e2e -args -notify.rounds $(NOTIFY_ROUNDS)
+
+.PHONY: notify-latency
+notify-latency: ## a create with 1,000 executors whose receivers hang against one with nobody to tell; 10,000 executors told of one request
+	go test -tags $(TAGS),e2e -count=1 -timeout 20m -run '^TestNotifications(Latency|Many)$$' -v ./internal/e2e \
+		-args -notify.turns 20 -notify.creates 100 -notify.executors 10000
+
 # Installed by npm from its lock file, again only when that changes.
 $(BROWSER)/node_modules: $(BROWSER)/package-lock.json $(BROWSER)/package.json
 	npm ci --prefix $(BROWSER) --ignore-scripts

@@ -25,6 +25,11 @@
 // What operators watch with is tried as they use it (prometheus_test.go): a real Prometheus scrapes two replicas, each
 // panel of the dashboard in deploy/grafana has data, and promtool tests the alert rules in deploy/prometheus.
 //
+// Notifications go to a server of these tests that records what it is sent, byte by byte, and misbehaves as it is told
+// (receiver_test.go). Who hears of what and what becomes of it is in notifications_test.go, what is sent to each kind of
+// channel and hook in testdata/notifications, where it must not lead in notifyguard_test.go. The process that delivers is
+// killed again and again, and what arrived is held to the log (notifykill_linux_test.go, `make notify`).
+//
 // TestTorture (torture_test.go) does all of it at once, for as long as it is told (`make torture`):
 //
 //	torture_test.go   the run and its verdict

@@ -240,6 +240,12 @@ func (p *plan) invite(n notify.Notice, g *guest) bool {
 			add(notify.Way{Moment: n.Moment, Index: e.Index, Type: e.Type}, e)
 		}
 	}
+	if p.closed { // a new request, say, that was cancelled while this server was down: it is of no use any more
+		for _, j := range all {
+			p.telling.add(j, exchange.Outcome{Outcome: exchange.OutcomeDropped, Reason: isClosed})
+		}
+		return true
+	}
 	if len(p.jobs)+len(all) > p.room {
 		return false
 	}

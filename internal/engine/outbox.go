@@ -253,14 +253,14 @@ func (t *teller) step() (pause time.Duration, idle bool) {
 	if !held {
 		return wait, false
 	}
-	pause = min(wait, t.untilRecord(now), w.next)
+	pause = w.next
 	for _, u := range w.due {
 		if maxTelling-t.under < leastRoom || !t.begin(u) {
-			pause = min(pause, noRoomPause)
+			pause = noRoomPause // however much is due: an answer makes room, and is news
 			break
 		}
 	}
-	return min(pause, t.untilRecord(time.Now())), false
+	return min(pause, wait, t.untilRecord(time.Now())), false
 }
 
 // work is what a look at the outbox finds.

@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"cmd":                      {"api", "internal"},                                                                                                                           // wiring
 	"gen":                      {},                                                                                                                                            // written by the generator
 	"internal/auth":            {},                                                                                                                                            // the form of a key
-	"internal/bucket":          {},                                                                                                                                            // knows the store, not what is in it
+	"internal/bucket":          {"internal/promise"},                                                                                                                          // knows the store, not what is in it
 	"internal/capabilities":    {},                                                                                                                                            // a folder of words; decides nothing
 	"internal/e2e":             {"internal/bucket/s3test"},                                                                                                                    // sees the program from outside; bench starts an S3 server
 	"internal/engine":          {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf", "internal/notify/settings"},                 // never a kind of bucket; settings are checked, not used
@@ -40,6 +40,7 @@ var layers = map[string][]string{
 	"internal/notify/send":     {"internal/notify"},                                                  // for what a request is; knows no channel and no rule
 	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"}, // for the moments, what a variable is, and the priorities
 	"internal/notify/template": {},                                                                   // a rule about text
+	"internal/promise":         {},                                                                   // waiting for JavaScript; of the Worker alone
 	"internal/simulation":      {},                                                                   // tests only
 }
 

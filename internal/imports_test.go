@@ -31,6 +31,8 @@ var layers = map[string][]string{
 	"internal/engine":          {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf", "internal/notify/settings"},                 // never a kind of bucket; settings are checked, not used
 	"internal/eventlog":        {},                                                                                                                                            // stores lines, does not know the rules
 	"internal/exchange":        {},                                                                                                                                            // the rules, pure
+	"capabilities":             {},                                                                                                                                            // the words of the catalogue, embedded
+	"internal/worker":          {"internal/promise"},                                                                                                                          // HTTP between JavaScript and Go; knows no exchange
 	"internal/httpapi":         {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "internal/media", "internal/messeaf", "api"}, // the only user of generated code
 	"internal/media":           {},                                                                                                                                            // where photos stand in messages; pure
 	"internal/messeaf":         {"internal/exchange"},                                                                                                                         // for the names of statuses and refs
@@ -41,6 +43,7 @@ var layers = map[string][]string{
 	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"}, // for the moments, what a variable is, and the priorities
 	"internal/notify/template": {},                                                                   // a rule about text
 	"internal/promise":         {},                                                                   // waiting for JavaScript; of the Worker alone
+	"internal/settings":        {"internal/httpapi", "internal/auth"},                                // text into what the handler is told
 	"internal/simulation":      {},                                                                   // tests only
 }
 

@@ -48,6 +48,10 @@ type Options struct {
 	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
 	// tests.
 	SnapshotAfter int64
+	// Wake is for who runs the engine where a timer must not: it is told when there is something to do, and has
+	// RunDue called then. The engine then has no timer of its own and looks for nothing by itself: Upkeep, and once a
+	// day Tidy, are to be called. It must not wait, nor call the engine. nil: the engine keeps the time.
+	Wake func(at time.Time)
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -90,6 +94,8 @@ type Engine struct {
 
 	feeds   atomic.Int64 // exchanges that somebody follows
 	alarms  alarms
+	clock   *timekeeper   // nil with Options.Wake
+	tried   chan struct{} // closed when each exchange of the start was tried to open once
 	bodies  *bodies
 	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
 	uploads uploads
@@ -104,6 +110,7 @@ func New(store Store, o Options) *Engine {
 		applied:   o.Applied,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
+		tried:     make(chan struct{}),
 		lookups:   make(chan struct{}, lookupSlots),
 		profiles:  newProfileTurns(),
 		openings:  map[string]*opening{},
@@ -121,7 +128,11 @@ func New(store Store, o Options) *Engine {
 	}
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
-	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
+	e.alarms = alarms{set: map[string]*alarm{}, wake: o.Wake}
+	if o.Wake == nil {
+		e.clock = &timekeeper{ring: func() { e.spawn(func() { e.RunDue(e.life) }) }}
+		e.alarms.wake = e.clock.wake
+	}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
 	e.die = func(err error) {
@@ -154,8 +165,17 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
-	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) || !e.spawn(e.upkeepLoop) || e.store.Shared() && !e.spawn(e.watchLoop) {
-		return errClosing()
+	background := []func(){func() { e.openAll(ids) }}
+	if e.clock != nil {
+		background = append(background, e.compactLoop, e.upkeepLoop)
+		if e.store.Shared() {
+			background = append(background, e.watchLoop)
+		}
+	}
+	for _, f := range background {
+		if !e.spawn(f) {
+			return errClosing()
+		}
 	}
 	return nil
 }
@@ -172,6 +192,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	close(e.closing)
 	e.alarms.close()
+	if e.clock != nil {
+		e.clock.stop()
+	}
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is
 	// being opened in the background now has no one to serve.

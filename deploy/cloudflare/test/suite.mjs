@@ -10,7 +10,7 @@ export class Suite extends DurableObject {
     let output = "";
     const decoder = new TextDecoder();
     globalThis.fs.writeSync = (_, bytes) => { output += decoder.decode(bytes, { stream: true }); return bytes.length; };
-    const code = await startGo(module, { env: this.env, state: this.ctx }, args);
+    const code = await startGo(module, { env: this.env, state: this.ctx }, args).code;
     return new Response(`${code}\n${output}`);
   }
 }

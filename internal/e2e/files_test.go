@@ -79,7 +79,7 @@ func TestFiles(t *testing.T) {
 		if code := s.terminate(t); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		if o := run(t, time.Minute, place.settings, "check"); o.code != 0 {
+		if o := run(t, time.Minute, place.forCommands(t), "check"); o.code != 0 {
 			t.Errorf("check: %+v", o)
 		}
 	})
@@ -88,11 +88,12 @@ func TestFiles(t *testing.T) {
 // wantImported asks DuckDB for what was imported: by the contract's query, and by the members of the documents.
 func wantImported(t *testing.T, place storage) {
 	t.Helper()
-	rows := wantQuery(t, place.data, checkLog(t, place.data, "home"))
+	data := place.files(t)
+	rows := wantQuery(t, data, checkLog(t, data, "home"))
 	if len(rows) != 3 {
 		t.Errorf("%d rows", len(rows))
 	}
-	_, said := query(t, place.data, fmt.Sprintf(`SELECT event_type, payload->'documents'->0->>'intent' AS intent, json_array_length(payload->'documents') - 1 AS messages,
+	_, said := query(t, data, fmt.Sprintf(`SELECT event_type, payload->'documents'->0->>'intent' AS intent, json_array_length(payload->'documents') - 1 AS messages,
 		payload->'documents'->1->'MESS'->0->'request'->>'intent' AS said FROM (%s) WHERE thread_ref = '2026-02-01-XY1Z'`, strings.TrimSuffix(contractQuery, ";")))
 	if len(said) != 1 || orNull(said[0]["event_type"]) != "thread_imported" || orNull(said[0]["intent"]) != "Check if the garage door is closed" ||
 		orNull(said[0]["messages"]) != "1" || orNull(said[0]["said"]) != "Check if the garage door is closed" {

@@ -55,12 +55,31 @@ func (p storage) put(tb testing.TB, key string, content []byte) {
 	}
 }
 
+// putAll writes objects beside all servers.
+func (p storage) putAll(tb testing.TB, objects map[string][]byte) {
+	tb.Helper()
+	if p.r2 {
+		if err := putObjects(p.settings, objects); err != nil {
+			tb.Fatalf("putting objects into R2: %v", err)
+		}
+		return
+	}
+	for key, content := range objects {
+		p.put(tb, key, content)
+	}
+}
+
 // folder returns a new, empty folder, or a bucket in R2 where the Worker is tested. It is called data, as in the
 // contract's DuckDB query.
 func folder(tb testing.TB) storage {
 	if *onWorker {
 		return onR2(tb)
 	}
+	return directory(tb)
+}
+
+// directory returns a new, empty folder for the program, whatever is tested.
+func directory(tb testing.TB) storage {
 	data := filepath.Join(tb.TempDir(), "data")
 	return storage{settings: []string{"STORAGE_TYPE=filesystem", "STORAGE_PATH=" + data}, data: data}
 }

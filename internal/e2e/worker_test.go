@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -68,11 +69,14 @@ var notOnWorker = map[string]string{
 	"TestTorture":                 "its clock is the kernel's, which it moves for processes that it starts, and its faults are between the program and S3",
 }
 
+// workerWithin is how long wrangler may take to begin: it bundles, and starts two processes.
+const workerWithin = 2 * time.Minute
+
 const (
 	aboutS3        = "it breaks the line between the program and an S3 server; a binding has no line"
 	aboutReplicas  = "it runs two servers on one bucket; of a Durable Object there is one"
 	aboutDisk      = "it breaks the disk under a directory"
-	aboutOldFolder = "it begins with a directory of the original server; on R2 there are the objects that were copied there (docs/workers.md), which TestWorkerMoves does"
+	aboutOldFolder = "it begins with a directory of the original server; on R2 there are the objects that were copied there (docs/workers.md), which TestMoves does"
 	aboutCommand   = "it is about the program's commands and exit codes"
 	aboutSockets   = "it is about sockets and memory of the program; before a Worker Cloudflare ends connections and reads headers"
 	aboutNothing   = "it starts no server"
@@ -176,7 +180,8 @@ func launchWorker(settings []string) (*server, error) {
 	bin := filepath.Join(workerFolder(), "node_modules", ".bin")
 	cmd := exec.Command(filepath.Join(bin, "wrangler"), args...)
 	cmd.Dir = workerFolder()
-	cmd.Env = append(environment(nil), "PATH="+bin+":"+os.Getenv("PATH"), "CI=1", "WRANGLER_SEND_METRICS=false", "NO_COLOR=1")
+	cmd.Env = append(environment(nil), "PATH="+bin+":"+os.Getenv("PATH"), "CI=1", "NO_COLOR=1",
+		"WRANGLER_SEND_METRICS=false", "WRANGLER_HIDE_BANNER=true", "CLOUDFLARE_CF_FETCH_ENABLED=false") // it asks nobody
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // workerd is a child of it
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -202,9 +207,9 @@ func launchWorker(settings []string) (*server, error) {
 		return s, nil
 	case <-s.exited:
 		return nil, fmt.Errorf("the Worker ended at once with %v:\n%s", s.state, s.log.tail(20))
-	case <-time.After(readyWithin):
+	case <-time.After(workerWithin):
 		s.kill()
-		return nil, fmt.Errorf("the Worker did not listen within %v:\n%s", readyWithin, s.log.tail(20))
+		return nil, fmt.Errorf("the Worker did not listen within %v:\n%s", workerWithin, s.log.tail(20))
 	}
 }
 
@@ -263,6 +268,30 @@ func copyObjects(settings []string, folder string) error {
 			}
 		}
 		cursor = page.Cursor
+	}
+	return nil
+}
+
+// putObjects puts objects into a bucket whose Worker does not run.
+func putObjects(settings []string, objects map[string][]byte) error {
+	s, err := launchWorker(settings)
+	if err != nil {
+		return err
+	}
+	defer s.kill()
+	for key, data := range objects {
+		req, err := http.NewRequest(http.MethodPut, s.url+"/-test/objects/"+url.PathEscape(key), bytes.NewReader(data))
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", key, res.Status)
+		}
 	}
 	return nil
 }

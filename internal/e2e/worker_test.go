@@ -65,6 +65,8 @@ var notOnWorker = map[string]string{
 	"TestModelOfExpiry":           aboutNothing,
 	"TestMutantsApply":            aboutNothing,
 	"TestWorkerIsTold":            aboutNothing,
+	"TestDocs":                    "it needs Chromium, to which the page is the same file; TestHTTP asks for it",
+	"TestKill":                    "it is twenty starts; TestTerminateUnderLoad and TestCrash, which kill too, do the same in fewer",
 	"TestMutants":                 "it builds servers with a broken rule, each of which is the program",
 	"TestTorture":                 "its clock is the kernel's, which it moves for processes that it starts, and its faults are between the program and S3",
 }

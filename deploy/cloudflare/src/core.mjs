@@ -17,7 +17,7 @@ export class Core extends DurableObject {
   async #start() {
     const program = { ended: false, calls: new Set() };
     const ready = new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error("it took too long to begin")), startTime);
+      const late = setTimeout(() => program.stop(124), startTime);
       const settle = (f) => (...args) => { clearTimeout(late); f(...args); };
       const exited = startGo(module, {
         env: this.env,

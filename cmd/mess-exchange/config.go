@@ -47,6 +47,7 @@ type config struct {
 	Register registration `cmd:"" help:"Register an executor at a running server and print its API key; sends REGISTRATION_TOKEN where that is set."`
 	Check    struct{}     `cmd:"" help:"Read every log in the storage, change nothing, and say what is wrong; exit status 1 if anything is."`
 	Compact  struct{}     `cmd:"" help:"Merge days that were closed more than 24 hours ago into one object each, and delete photos and files that no message names; a running server does so by itself."`
+	Copy     copying      `cmd:"" help:"Copy all exchanges of the storage into another one, a backup or the place to move to; servers may run on the first meanwhile. Again, it copies what is new."`
 	Import   transfer     `cmd:"" help:"Send the threads in a folder of MESSE-AF files to a running server; those that are there already are left alone."`
 	Export   exporting    `cmd:"" help:"Write the threads of an exchange of a running server into a folder of MESSE-AF files."`
 	Health   struct{}     `cmd:"" help:"Ask the server that runs on this machine whether it answers; exit status 1 if not."`

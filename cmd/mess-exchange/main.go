@@ -36,6 +36,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return check(ctx, c, stdout)
 	case "compact":
 		return compact(ctx, c, stdout)
+	case "copy":
+		return copyData(ctx, c, stdout)
 	case "health":
 		return health(ctx, c, stdout)
 	case "register":

@@ -48,14 +48,14 @@ var duckdb = sync.OnceValues(func() (string, error) {
 // row is one line of a result by column; a nil is NULL.
 type row map[string]*string
 
-// query runs a statement in a fresh process beside a data folder.
-func query(t *testing.T, data, statement string) (types string, rows []row) {
+// query runs a statement in a fresh process beside a data folder, after those in files.
+func query(t *testing.T, data, statement string, files ...string) (types string, rows []row) {
 	t.Helper()
 	program, err := duckdb()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, statement)
+	cmd := exec.Command(program, append([]string{statement}, files...)...)
 	cmd.Dir = filepath.Dir(data)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -1,5 +1,6 @@
-// Command duckdb runs one SQL statement with DuckDB in the current folder and prints what came out
-// as JSON lines: first the columns with their types, then each row as a list of texts and nulls.
+// Command duckdb runs one SQL statement with DuckDB in the current folder, after the statements of the files
+// that are named behind it, and prints what came out as JSON lines: first the columns with their types, then
+// each row as a list of texts and nulls.
 //
 // It is a module of its own because DuckDB needs cgo and a C++ library to link, which the server must
 // not; and a program rather than a package so that each query of the tests runs in a fresh process,
@@ -24,23 +25,33 @@ type column struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: duckdb SQL")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: duckdb SQL [FILE...]")
 		os.Exit(2)
 	}
-	if err := query(os.Args[1]); err != nil {
+	if err := query(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func query(statement string) error {
+func query(statement string, before []string) error {
 	// Everything that is needed is linked in; nothing may be fetched.
 	db, err := sql.Open("duckdb", "?autoinstall_known_extensions=false")
 	if err != nil {
 		return fmt.Errorf("opening DuckDB: %w", err)
 	}
 	defer db.Close()
+	db.SetMaxOpenConns(1) // what a file sets is its connection's
+	for _, file := range before {
+		script, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := db.Exec(string(script)); err != nil {
+			return fmt.Errorf("running %s: %w", file, err)
+		}
+	}
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
 	columns, err := describe(db, statement)

@@ -22,7 +22,7 @@ import (
 // A new package needs a line here, and a reason to be above or below the others.
 var layers = map[string][]string{
 	"api":                      {},                                                                                                                                            // the contract and its embedding
-	"cmd":                      {"api", "internal"},                                                                                                                           // wiring
+	"cmd":                      {"api", "internal", "capabilities"},                                                                                                           // wiring
 	"gen":                      {},                                                                                                                                            // written by the generator
 	"internal/auth":            {},                                                                                                                                            // the form of a key
 	"internal/bucket":          {"internal/promise"},                                                                                                                          // knows the store, not what is in it

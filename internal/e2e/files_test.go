@@ -114,14 +114,14 @@ func TestFilesAreAllOrNothing(t *testing.T) {
 	file := func(ref string) map[string]string {
 		return map[string]string{"name": ref + ".messe-af.yaml", "content": strings.ReplaceAll(string(text), "2026-02-01-XY1Z", ref)}
 	}
-	before := contents(t, place.data)
+	before := contents(t, place.files(t))
 	bad := file("2026-02-01-BBBB")
 	bad["content"] = strings.Replace(bad["content"], "status: pending", "status: whatever", 1)
 	a := home.send(t, "POST", "/import", map[string]any{"files": []any{file("2026-02-01-AAAA"), bad}})
 	if a.status != http.StatusBadRequest || !strings.Contains(a.text("error"), "2026-02-01-BBBB.messe-af.yaml, line 4: status") {
 		t.Errorf("a bad file: %v", a)
 	}
-	if after := contents(t, place.data); !reflect.DeepEqual(after, before) {
+	if after := contents(t, place.files(t)); !reflect.DeepEqual(after, before) {
 		t.Errorf("a refused import changed the storage")
 	}
 	home.want(t, http.StatusCreated, "POST", "/import", map[string]any{"files": []any{file("2026-02-01-CCCC")}})

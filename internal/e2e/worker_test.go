@@ -208,6 +208,10 @@ func launchWorker(settings []string) (*server, error) {
 	select {
 	case <-ready:
 		workers.add(setting(settings, "STORAGE_PATH"), s)
+		if _, err := fetch(s.url + "/health"); err != nil { // the program inside begins with the first request
+			s.kill()
+			return nil, fmt.Errorf("the Worker does not answer: %w\n%s", err, s.log.tail(20))
+		}
 		return s, nil
 	case <-s.exited:
 		return nil, fmt.Errorf("the Worker ended at once with %v:\n%s", s.state, s.log.tail(20))

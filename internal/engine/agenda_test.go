@@ -106,3 +106,18 @@ func TestAlarmsInOrder(t *testing.T) {
 		}
 	})
 }
+
+// Ensure that the deadline of one exchange is not lost behind that of another, which has no further one.
+func TestDeadlinesOfTwoExchanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := faultblob.New()
+		e := launch(t, bucket.Store(false))
+		_, home := enroll(t, e, "home", "agent")
+		_, office := enroll(t, e, "office", "agent")
+		begin := time.Now().Truncate(time.Millisecond)
+		postUntil(t, e, office, begin.Add(time.Minute))
+		behind := postUntil(t, e, home, begin.Add(2*time.Minute))
+		time.Sleep(time.Hour)
+		wantExpired(t, bucket, behind, begin.Add(2*time.Minute), time.Second)
+	})
+}

@@ -193,8 +193,8 @@ func objectsIn(t *testing.T, folder string) map[string][]byte {
 	return all
 }
 
-// TestTimes measures, and prints: the first answer of a server that was just started, the first of one whose program
-// has just ended (which each request would pay if each had a program of its own), and then a GET and a create.
+// TestTimes measures, and prints: of a Worker the first answer of a program that begins with it, which each request
+// would pay if each had a program of its own; and then a GET and a create.
 func TestTimes(t *testing.T) {
 	inEachStorage(t, func(t *testing.T, place storage) {
 		s := start(t, place.settings...)
@@ -205,7 +205,7 @@ func TestTimes(t *testing.T) {
 			return time.Since(begun).Round(100 * time.Microsecond)
 		}
 		ask := func() { health.want(t, http.StatusOK, "GET", "/health", nil) }
-		t.Logf("first answer: %v", timed(ask))
+		ask()
 		agent := at(s, "home").register(t, "agent")
 		var again, reads, creates []time.Duration
 		if s.worker {

@@ -1,5 +1,5 @@
 # `make help` prints the menu. A machine with Go, gcc, make and git runs everything but `make e2e`,
-# which also needs Node, npm, curl, g++ (for DuckDB) and Chromium; .ci/run installs those.
+# which also needs Node, npm, curl, g++ (for DuckDB), Prometheus with promtool and Chromium; .ci/run installs those.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -133,6 +133,34 @@ fuzz: ## each fuzz target for a short while, FUZZTIME=20000x runs
 		echo "fuzz $$dir $$target $(FUZZTIME)"; \
 		go test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "./$$dir" </dev/null; \
 	done
+
+# Where `make install` puts things; DESTDIR goes in front of it, for those who make packages.
+PREFIX ?= /usr/local
+UNITS ?= $(PREFIX)/lib/systemd/system
+
+# It builds nothing: root, who runs it, may not have Go.
+.PHONY: install
+install: ## put bin/mess-exchange and the unit of systemd under PREFIX=/usr/local
+	@test -x $(BIN) || { echo "no $(BIN): run make build first" >&2; exit 1; }
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mess-exchange
+	install -d -m 755 $(DESTDIR)$(UNITS)
+	sed "s,@PREFIX@,$(PREFIX)," deploy/systemd/mess-exchange.service >$(DESTDIR)$(UNITS)/mess-exchange.service
+	chmod 644 $(DESTDIR)$(UNITS)/mess-exchange.service
+
+.PHONY: deploy
+deploy: deploy-systemd deploy-proxy deploy-docker ## every way to deploy it, tried for real (needs root and the Debian packages in .ci/run)
+
+.PHONY: deploy-docker
+deploy-docker: ## the image built and run, and compose in both ways, on a Docker Engine in name spaces
+	deploy/test/docker.sh
+
+.PHONY: deploy-proxy
+deploy-proxy: build ## nginx and Caddy in front of it, configured as docs/deployment.md says
+	deploy/test/proxy.sh
+
+.PHONY: deploy-systemd
+deploy-systemd: build ## make install into a folder, and the unit checked by systemd
+	deploy/test/systemd.sh
 
 .PHONY: bench
 bench: build ## the server against a bare handler, the disk and an S3 server, as tables

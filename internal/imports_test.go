@@ -34,6 +34,7 @@ var layers = map[string][]string{
 	"capabilities":             {},                                                                                                                                            // the words of the catalogue, embedded
 	"internal/worker":          {"internal/promise"},                                                                                                                          // HTTP between JavaScript and Go; knows no exchange
 	"internal/httpapi":         {"gen/server", "internal/engine", "internal/exchange", "internal/capabilities", "internal/auth", "internal/media", "internal/messeaf", "api"}, // the only user of generated code
+	"internal/metrics":         {"internal/bucket", "internal/eventlog", "internal/engine", "internal/httpapi"},                                                               // knows what they tell; nothing but cmd knows it
 	"internal/media":           {},                                                                                                                                            // where photos stand in messages; pure
 	"internal/messeaf":         {"internal/exchange"},                                                                                                                         // for the names of statuses and refs
 	"internal/notify":          {"internal/exchange"},                                                                                                                         // for the names of statuses, and who a thread is for

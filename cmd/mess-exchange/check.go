@@ -14,7 +14,7 @@ import (
 // that every server reads past. It writes nothing and takes no lock, so it may run beside a server. Where
 // anything is wrong it returns an error, which names the object of the first finding.
 func check(ctx context.Context, c *config, stdout io.Writer) error {
-	store, err := c.openStore(ctx, true)
+	store, err := c.openStore(ctx, true, nil)
 	if err != nil {
 		return err
 	}

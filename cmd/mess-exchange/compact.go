@@ -14,7 +14,7 @@ import (
 // prints a line for each. A server does so by itself; this is for a directory that no server has open, whose lock
 // it takes, and for a bucket, where servers may run meanwhile. What it does is safe to be killed at any moment.
 func compact(ctx context.Context, c *config, stdout io.Writer) (err error) {
-	store, err := c.openStore(ctx, false)
+	store, err := c.openStore(ctx, false, nil)
 	if err != nil {
 		return err
 	}

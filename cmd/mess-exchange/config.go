@@ -40,6 +40,7 @@ type config struct {
 
 	AttachmentMax string `var:"ATTACHMENT_MAX" default:"25" help:"MiB that an uploaded photo or file may have."`
 	Connections   string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
+	MetricsAddr   string `var:"METRICS_ADDR" help:"Address for /metrics, such as 127.0.0.1:9090; none is the public port, where anybody may read them."`
 	PprofAddr     string `var:"PPROF_ADDR" help:"Address for Go's profiles, such as 127.0.0.1:6060; none is off. Never a public one."`
 	LogLevel      string `var:"LOG_LEVEL" default:"info" help:"What is logged: debug, info, warn or error."`
 
@@ -99,8 +100,10 @@ func (c *config) check(command string) error {
 	if _, err := settings.AttachmentMax(c.AttachmentMax); err != nil {
 		return err
 	}
-	if _, _, err := net.SplitHostPort(c.PprofAddr); c.PprofAddr != "" && err != nil {
-		return fmt.Errorf("PPROF_ADDR: must be an address with a port, such as 127.0.0.1:6060, not %q", c.PprofAddr)
+	for name, address := range map[string]string{"PPROF_ADDR": c.PprofAddr, "METRICS_ADDR": c.MetricsAddr} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return fmt.Errorf("%s: must be an address with a port, such as 127.0.0.1:6060, not %q", name, address)
+		}
 	}
 	if _, err := c.level(); err != nil {
 		return err
@@ -125,7 +128,7 @@ func (c *config) check(command string) error {
 
 // openStore opens the storage, or what there is of it, for reading. What is wrong with its own settings
 // is found there.
-func (c *config) openStore(ctx context.Context, readOnly bool) (*bucket.Store, error) {
+func (c *config) openStore(ctx context.Context, readOnly bool, observe bucket.Observe) (*bucket.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return bucket.Open(ctx, bucket.Config{
@@ -133,6 +136,7 @@ func (c *config) openStore(ctx context.Context, readOnly bool) (*bucket.Store, e
 		Path:     c.StoragePath,
 		S3:       bucket.S3{Endpoint: c.S3Endpoint, Bucket: c.S3Bucket, AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, Region: c.S3Region},
 		ReadOnly: readOnly,
+		Observe:  observe,
 	})
 }
 

@@ -26,7 +26,7 @@ func env(pairs ...string) func(string) string {
 // variables is the contract of the environment: name and default.
 var variables = map[string]string{
 	"PORT": "3000", "HOST": "", "STORAGE_TYPE": "filesystem", "STORAGE_PATH": "./data", "LOG_LEVEL": "info",
-	"ATTACHMENT_MAX": "25", "MAX_CONNECTIONS": "25000", "PPROF_ADDR": "",
+	"ATTACHMENT_MAX": "25", "MAX_CONNECTIONS": "25000", "PPROF_ADDR": "", "METRICS_ADDR": "",
 	"REGISTRATION": "open", "REGISTRATION_TOKEN": "", "TRUSTED_PROXIES": "", "CAPABILITIES_DIR": "./capabilities",
 	"S3_ENDPOINT": "", "S3_BUCKET": "", "S3_ACCESS_KEY": "", "S3_SECRET_KEY": "", "S3_REGION": "",
 }
@@ -35,7 +35,7 @@ var variables = map[string]string{
 func (c *config) values() map[string]string {
 	return map[string]string{
 		"PORT": c.Port, "HOST": c.Host, "STORAGE_TYPE": c.StorageType, "STORAGE_PATH": c.StoragePath, "LOG_LEVEL": c.LogLevel,
-		"ATTACHMENT_MAX": c.AttachmentMax, "MAX_CONNECTIONS": c.Connections, "PPROF_ADDR": c.PprofAddr,
+		"ATTACHMENT_MAX": c.AttachmentMax, "MAX_CONNECTIONS": c.Connections, "PPROF_ADDR": c.PprofAddr, "METRICS_ADDR": c.MetricsAddr,
 		"REGISTRATION": c.Registration, "REGISTRATION_TOKEN": c.RegistrationToken, "TRUSTED_PROXIES": c.TrustedProxies, "CAPABILITIES_DIR": c.CapabilitiesDir,
 		"S3_ENDPOINT": c.S3Endpoint, "S3_BUCKET": c.S3Bucket, "S3_ACCESS_KEY": c.S3AccessKey, "S3_SECRET_KEY": c.S3SecretKey, "S3_REGION": c.S3Region,
 	}
@@ -46,7 +46,7 @@ func (c *config) values() map[string]string {
 func TestSettings(t *testing.T) {
 	given := map[string]string{
 		"PORT": "4000", "HOST": "::1", "STORAGE_TYPE": "s3", "STORAGE_PATH": "/d", "LOG_LEVEL": "debug",
-		"ATTACHMENT_MAX": "100", "MAX_CONNECTIONS": "7", "PPROF_ADDR": "[::1]:6060",
+		"ATTACHMENT_MAX": "100", "MAX_CONNECTIONS": "7", "PPROF_ADDR": "[::1]:6060", "METRICS_ADDR": ":9090",
 		"REGISTRATION": "token", "REGISTRATION_TOKEN": "t", "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8", "CAPABILITIES_DIR": "/c",
 		"S3_ENDPOINT": "http://minio:9000", "S3_BUCKET": "b", "S3_ACCESS_KEY": "ak", "S3_SECRET_KEY": "sk", "S3_REGION": "r",
 	}
@@ -132,6 +132,7 @@ func TestMistakenSettings(t *testing.T) {
 		{nil, []string{"MAX_CONNECTIONS=0"}, `MAX_CONNECTIONS: must be a number from 1 on, not "0"`},
 		{nil, []string{"MAX_CONNECTIONS=many"}, "MAX_CONNECTIONS: must be"},
 		{nil, []string{"PPROF_ADDR=6060"}, "PPROF_ADDR: must be an address with a port"},
+		{nil, []string{"METRICS_ADDR=9090"}, "METRICS_ADDR: must be an address with a port"},
 		{nil, []string{"REGISTRATION=closed"}, `REGISTRATION: must be open or token, not "closed"`},
 		{[]string{"serve"}, []string{"REGISTRATION=Token", "REGISTRATION_TOKEN=t"}, "REGISTRATION: must be"},
 		{nil, []string{"REGISTRATION=token"}, "REGISTRATION_TOKEN: must be set"},

@@ -59,7 +59,7 @@ func copyData(ctx context.Context, c *config, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	source, err := c.openStore(ctx, true)
+	source, err := c.openStore(ctx, true, nil)
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,12 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/mess-exchange/mess-exchange/internal/capabilities"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/httpapi"
+	"github.com/mess-exchange/mess-exchange/internal/metrics"
 )
 
 const (
@@ -34,31 +37,32 @@ const (
 func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	began := time.Now()
 	logger := newLogger(c, stderr)
-	store, err := c.openStore(ctx, false)
+	measured := metrics.New(programVersion(), c.StorageType)
+	store, err := c.openStore(ctx, false, measured.Storage)
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
 	fatal := make(chan error, 1)
-	e := engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }})
+	e := engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured})
 	listener, err := start(ctx, c, e)
 	if err != nil {
 		closeAll(e, store, logger)
 		return unlessStopped(ctx, err)
 	}
-	if c.PprofAddr != "" {
-		at, end, err := serveProfiles(ctx, c.PprofAddr)
-		if err != nil {
-			_ = listener.Close()
-			closeAll(e, store, logger)
-			return unlessStopped(ctx, err)
-		}
-		defer end()
-		logger.Info("profiles are at http://" + at + "/debug/pprof/")
-	}
-	server := httpapi.Server(httpapi.New(e, handlerOptions(c, logger)), logger)
+	connections := httpapi.LimitConnections(listener, c.connections())
+	measured.WatchEngine(e.Stats)
+	measured.WatchConnections(connections.Open, c.connections())
+	server := httpapi.Server(httpapi.New(e, handlerOptions(c, measured, logger)), logger)
 	server.RegisterOnShutdown(e.ReleaseWaiters)
+	end, err := c.serveAside(ctx, measured, logger)
+	if err != nil {
+		_ = listener.Close()
+		closeAll(e, store, logger)
+		return unlessStopped(ctx, err)
+	}
+	defer end()
 	broken := make(chan error, 1)
-	go func() { broken <- server.Serve(httpapi.LimitConnections(listener, c.connections())) }()
+	go func() { broken <- server.Serve(connections) }()
 
 	url := c.url(strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), "localhost")
 	logger.Info("listening on "+url, "version", programVersion(), "storage", c.StorageType, "took", time.Since(began).Round(time.Millisecond).String())
@@ -88,13 +92,18 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 }
 
 // handlerOptions puts together what the handler is told.
-func handlerOptions(c *config, logger *slog.Logger) httpapi.Options {
+func handlerOptions(c *config, measured *metrics.Metrics, logger *slog.Logger) httpapi.Options {
 	access, _ := c.access().Read() // checked when it was parsed
 	c.access().Warn(logger)
-	return httpapi.Options{
+	o := httpapi.Options{
 		Logger: logger, Version: programVersion(), Storage: c.StorageType,
 		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger), AttachmentMax: c.attachmentMax(),
+		Observe: measured.Operation,
 	}
+	if c.MetricsAddr == "" {
+		o.Metrics = measured.Handler(logger)
+	}
+	return o
 }
 
 // unlessStopped hides an error that only says that the operator stopped a start.
@@ -164,10 +173,8 @@ func flush(ctx context.Context, e *engine.Engine, store io.Closer, logger *slog.
 func newLogger(c *config, stderr io.Writer) *slog.Logger {
 	level, _ := c.level() // checked when it was parsed
 	options := &slog.HandlerOptions{Level: level}
-	if f, ok := stderr.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return slog.New(slog.NewTextHandler(stderr, options))
-		}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(stderr, options))
 	}
 	return slog.New(slog.NewJSONHandler(stderr, options))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 
 	"github.com/mess-exchange/mess-exchange/internal/bucket/dirblob"
 )
@@ -15,7 +16,7 @@ import (
 // directory is a backend on a local directory that this process has locked, or only reads.
 type directory struct{ *dirblob.Dir }
 
-func openFilesystem(path string, readOnly bool) (*Store, error) {
+func openFilesystem(path string, readOnly bool, observe Observe) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("the storage path is empty: name a directory (STORAGE_PATH)")
 	}
@@ -27,8 +28,13 @@ func openFilesystem(path string, readOnly bool) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := blob.NewBucket(dir)
-	return &Store{backend: directory{dir}, kind: "filesystem", bucket: b, close: b.Close}, nil
+	if observe == nil {
+		b := blob.NewBucket(dir)
+		return &Store{backend: directory{dir}, kind: "filesystem", bucket: b, close: b.Close}, nil
+	}
+	o := observedDir{directory{dir}, observe}
+	b := blob.NewBucket(o)
+	return &Store{backend: o, kind: "filesystem", bucket: b, close: b.Close}, nil
 }
 
 func (directory) Exists(err error) bool    { return dirblob.Exists(err) }
@@ -41,6 +47,8 @@ func (directory) Fatal(err error) bool     { return dirblob.Fatal(err) }
 func (d directory) Definite(err error) bool {
 	return err != nil && !d.Exists(err) && !d.NoSuchKey(err) && !d.Changed(err) && !d.Fatal(err)
 }
+
+func (d directory) full(err error) bool { return d.ErrorCode(err) == gcerrors.ResourceExhausted }
 
 func (directory) ListAfter(prefix, key string) *blob.ListOptions {
 	return &blob.ListOptions{Prefix: prefix, BeforeList: dirblob.After(key)}

@@ -15,6 +15,8 @@ type Config struct {
 	// ReadOnly opens what exists for reading: a directory without its lock, beside a server or on a
 	// read-only disk; a bucket without trying whether it can hold the log.
 	ReadOnly bool
+	// Observe is told of each call; nil for nobody.
+	Observe Observe
 }
 
 // S3 names a bucket on S3 or a server that speaks its protocol.
@@ -32,9 +34,9 @@ type S3 struct {
 func Open(ctx context.Context, c Config) (*Store, error) {
 	switch c.Type {
 	case "filesystem":
-		return openFilesystem(c.Path, c.ReadOnly)
+		return openFilesystem(c.Path, c.ReadOnly, c.Observe)
 	case "s3":
-		return openS3(ctx, c.S3, c.ReadOnly)
+		return openS3(ctx, c.S3, c.ReadOnly, c.Observe)
 	case "memory":
 		return NewMemory().Store(false), nil
 	}

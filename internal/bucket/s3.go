@@ -46,7 +46,7 @@ type s3Bucket struct {
 	clock  *clock
 }
 
-func openS3(ctx context.Context, c S3, readOnly bool) (*Store, error) {
+func openS3(ctx context.Context, c S3, readOnly bool, observe Observe) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func openS3(ctx context.Context, c S3, readOnly bool) (*Store, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	client, err := c.client(ctx, s.clock)
+	client, err := c.client(ctx, s.clock, observe)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func newTransport() *awshttp.BuildableClient {
 		})
 }
 
-func (c S3) client(ctx context.Context, clock *clock) (*s3.Client, error) {
+func (c S3) client(ctx context.Context, clock *clock, observe Observe) (*s3.Client, error) {
 	region := c.Region
 	if region == "" && c.Endpoint != "" {
 		region = "auto"
@@ -144,7 +144,7 @@ func (c S3) client(ctx context.Context, clock *clock) (*s3.Client, error) {
 				return nil // a URL is only signed
 			}
 			return errors.Join(
-				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("WatchCall", watchCall), middleware.Before),
+				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("WatchCall", observe.watchCall), middleware.Before),
 				stack.Initialize.Add(middleware.InitializeMiddlewareFunc("NoStore", noStore), middleware.After),
 				stack.Finalize.Insert(watchAttempt(clock), "Retry", middleware.After),
 			)

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -56,17 +58,48 @@ func (a *attempts) doubt() {
 	a.doubted = true
 }
 
-// watchCall starts the record and puts it into the error.
-func watchCall(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-	a := &attempts{}
+// watchCall starts the record and puts it into the error. o is told of the call.
+func (o Observe) watchCall(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+	a, begun := &attempts{}, time.Now()
 	out, md, err := next.HandleInitialize(context.WithValue(ctx, attemptsKey{}, a), in)
 	if err != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		err = &callError{err: err, doubted: a.doubted}
 	}
+	if operation, ok := operationOf(in.Parameters); ok && o != nil {
+		o.done(operation, begun, s3Meaning{&s3Bucket{}}, err)
+	}
 	return out, md, err
 }
+
+// operationOf returns what a call of the SDK asks; false for those that ask for no object, such as a part of a
+// large one that is given up.
+func operationOf(parameters any) (Operation, bool) {
+	switch parameters.(type) {
+	case *s3.GetObjectInput:
+		return OpRead, true
+	case *s3.PutObjectInput, *s3.UploadPartInput, *s3.CreateMultipartUploadInput, *s3.CompleteMultipartUploadInput:
+		return OpWrite, true
+	case *s3.ListObjectsV2Input:
+		return OpList, true
+	case *s3.HeadObjectInput:
+		return OpStat, true
+	case *s3.DeleteObjectInput:
+		return OpDelete, true
+	}
+	return "", false
+}
+
+// s3Meaning tells what an error of the SDK says that the portable type has not seen yet: a HEAD is answered
+// without a reason, and a range behind the end or another version than expected are answers, too.
+type s3Meaning struct{ *s3Bucket }
+
+func (m s3Meaning) NoSuchKey(err error) bool {
+	return m.s3Bucket.NoSuchKey(err) || answers(err, http.StatusNotFound, "NotFound") || statusOf(err) == http.StatusRequestedRangeNotSatisfiable
+}
+
+func (s3Meaning) full(err error) bool { return statusOf(err) == http.StatusInsufficientStorage }
 
 // watchAttempt sees one attempt from its signing to its answer, and shows the answer to the clock. A
 // request that never had a connection was certainly not sent.

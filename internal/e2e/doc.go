@@ -22,6 +22,9 @@
 // operations_linux_test.go), query the folder with DuckDB (duckdb_test.go, with the program in
 // duckdb/, a module of its own because it needs cgo) and open the documentation page in Chromium (browser_test.go, with the script in browser/).
 //
+// What operators watch with is tried as they use it (prometheus_test.go): a real Prometheus scrapes two replicas, each
+// panel of the dashboard in deploy/grafana has data, and promtool tests the alert rules in deploy/prometheus.
+//
 // TestTorture (torture_test.go) does all of it at once, for as long as it is told (`make torture`):
 //
 //	torture_test.go   the run and its verdict

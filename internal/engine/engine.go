@@ -45,6 +45,8 @@ type Options struct {
 	// Applied is told each commit of an exchange when it has become part of the state, in order and from the
 	// first one behind the snapshot that the exchange was opened with. It must not block, nor call the engine.
 	Applied func(exchangeID string, events []eventlog.Event)
+	// Observer is told what becomes of the logs' work; nil is nobody.
+	Observer eventlog.Observer
 	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
 	// tests.
 	SnapshotAfter int64
@@ -69,6 +71,7 @@ type Engine struct {
 	released chan struct{} // closed when nobody is to wait any more
 	die      func(error)   // calls Options.Fatal, once
 	applied  func(exchangeID string, events []eventlog.Event)
+	observer eventlog.Observer
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -93,6 +96,8 @@ type Engine struct {
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
 	feeds   atomic.Int64 // exchanges that somebody follows
+	streams atomic.Int64 // calls of Follow that wait for events
+	reads   atomic.Int64 // calls of AwaitThread that wait for a change
 	alarms  alarms
 	clock   *timekeeper   // nil with Options.Wake
 	tried   chan struct{} // closed when each exchange of the start was tried to open once
@@ -108,6 +113,7 @@ func New(store Store, o Options) *Engine {
 		store:     store,
 		log:       o.Logger,
 		applied:   o.Applied,
+		observer:  o.Observer,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
 		tried:     make(chan struct{}),

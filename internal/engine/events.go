@@ -169,6 +169,8 @@ func (e *Engine) Follow(ctx context.Context, c Caller, f EventFilter, after int6
 	if err := deliver(EventBatch{Seq: after}); err != nil {
 		return err
 	}
+	e.streams.Add(1)
+	defer e.streams.Add(-1)
 	s := &follower{x: x, caller: c, filter: f, seq: after, keys: keys, deliver: deliver}
 	alive := time.NewTimer(aliveEvery)
 	defer alive.Stop()

@@ -223,6 +223,8 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		Create: create,
 		Adopt:  x.adopt,
 		Fatal:  e.die,
+
+		Observer: e.observer,
 	})
 	if err != nil {
 		return nil, err

@@ -105,6 +105,8 @@ func (e *Engine) AwaitThread(ctx context.Context, c Caller, ref string, since in
 	}
 	one := x.machine.waits.add(ref, c.Executor)
 	defer x.machine.waits.remove(ref, one)
+	e.reads.Add(1)
+	defer e.reads.Add(-1)
 	for {
 		seq, err := x.lastOf(c, ref)
 		switch {

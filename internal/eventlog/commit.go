@@ -226,11 +226,20 @@ func (l *Log) landed(d decision) (bool, error) {
 // decide that: an SDK that retried by itself meets its own object as "exists".
 func (l *Log) takePlace(d decision, o object) error {
 	l.mu.Lock()
+	before := l.head.next
 	mine, err := l.apply(o)
 	if err == nil {
 		err = l.verdict(d)
 	}
+	foreign := l.head.next > before && !mine
+	if l.head.next > before && mine {
+		l.checked = time.Now()
+	}
+	ts := l.head.ts
 	l.mu.Unlock()
+	if foreign {
+		l.tellMet(ts)
+	}
 	if err != nil && !errors.Is(err, errLost) {
 		l.fail(err)
 		return ErrClosed

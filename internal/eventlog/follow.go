@@ -92,6 +92,7 @@ func (l *Log) follow(ctx context.Context) error {
 		case err == nil && free:
 			l.mu.Lock()
 			l.provedOpen(o.date)
+			l.checked = time.Now()
 			l.mu.Unlock()
 			return nil
 		case err == nil:
@@ -119,11 +120,17 @@ func (l *Log) follow(ctx context.Context) error {
 // meet applies an object that a reader or the committer found. It may be known already.
 func (l *Log) meet(o object) error {
 	l.mu.Lock()
-	_, err := l.apply(o)
+	before := l.head.next
+	mine, err := l.apply(o)
+	foreign := l.head.next > before && !mine
+	ts := l.head.ts
 	l.mu.Unlock()
 	if err != nil {
 		l.fail(err)
 		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	if foreign {
+		l.tellMet(ts)
 	}
 	return nil
 }

@@ -69,6 +69,8 @@ type Options struct {
 	// lie: a failed fsync, a second writer on a directory, a damaged log. What was submitted is not
 	// answered any more; the process should exit.
 	Fatal func(error)
+	// Observer is told what becomes of the log's work; nil is nobody.
+	Observer Observer
 }
 
 // Log is one exchange's event log, opened and caught up. Its methods may be called from any
@@ -81,8 +83,10 @@ type Log struct {
 	machine   Machine
 	fatal     func(error)
 	log       *slog.Logger
+	observer  Observer
 	readOnly  error    // ErrFormat, or nil; fixed at Open
 	originals []string // keys of the original server's objects, sorted; fixed at Open
+	restored  bool     // Open began with a snapshot
 
 	ctx    context.Context // the committer's and the head checks'; never a request's
 	cancel context.CancelFunc
@@ -100,6 +104,7 @@ type Log struct {
 	won     string              // the one of them that was last found in the log
 	open    time.Time           // when, by the store, the log's day was last proved open (fence.go)
 	met     time.Time           // when a commit of another writer was last met
+	checked time.Time           // when the state was last proved to be the head
 	running *headCheck
 	waiting *headCheck
 	unsaved int64 // events applied since the last snapshot
@@ -144,6 +149,10 @@ func Open(ctx context.Context, store Store, exchange string, m Machine, o Option
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	if l.observer = o.Observer; l.observer == nil {
+		l.observer = unobserved{}
+	}
+	begun := time.Now()
 	l.log = l.log.With("exchange", exchange)
 	g, err := loadGenesis(ctx, store, exchange, o)
 	if err != nil {
@@ -158,6 +167,7 @@ func Open(ctx context.Context, store Store, exchange string, m Machine, o Option
 	if ahead := l.head.ts.Sub(store.Now()); ahead > time.Minute {
 		l.log.Warn("the last event is ahead of the clock; new events get its time until the clock is there", "ahead", ahead)
 	}
+	l.observer.Opened(time.Since(begun), l.restored)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	go l.commitLoop()
 	return l, nil

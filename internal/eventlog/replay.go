@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // load brings the machine to the head of the log.
@@ -15,6 +16,7 @@ func (l *Log) load(ctx context.Context, g opened) error {
 	case !restored:
 		return l.replay(ctx, g)
 	}
+	l.restored = true
 	return l.walkToHead(ctx, l.fetchBehind(ctx))
 }
 
@@ -97,6 +99,7 @@ func (l *Log) walk(ctx context.Context, ahead *readAhead, visit func(object)) er
 		if free {
 			l.mu.Lock()
 			l.provedOpen(o.date)
+			l.checked = time.Now()
 			l.mu.Unlock()
 			return nil
 		}

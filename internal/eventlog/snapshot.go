@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"gocloud.dev/blob"
 )
@@ -60,10 +61,18 @@ func (l *Log) Snapshot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
+	begun := time.Now()
 	s, image, events, err := l.freeze(p)
 	if err != nil || events == 0 {
 		return err
 	}
+	err = l.save(ctx, s, image, events)
+	l.observer.Saved(time.Since(begun), err)
+	return err
+}
+
+// save writes a state into the bucket, and deletes what is older than need be.
+func (l *Log) save(ctx context.Context, s snapshot, image Image, events int64) error {
 	data, err := s.encode(ctx, l.exchange, image)
 	if err != nil {
 		return fmt.Errorf("write down the state at seq %d: %w", s.seq(), err)

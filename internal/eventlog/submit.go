@@ -154,7 +154,10 @@ func (l *Log) carryOut(d decision) error {
 	case len(d.object.events) == 0:
 		return l.prove(d)
 	}
-	return l.append(d)
+	begun := time.Now()
+	err := l.append(d)
+	l.observer.Committed(len(d.object.events), len(d.object.data), time.Since(begun), err)
+	return err
 }
 
 // shed answers commands with the error that befell them, and those that came while the store kept the

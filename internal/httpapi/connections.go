@@ -22,20 +22,24 @@ const fullAnswer = "HTTP/1.1 503 Service Unavailable\r\n" +
 
 // LimitConnections returns a listener that hands out at most limit connections at once, because each costs
 // memory whether or not it asks anything. One more is answered 503 and closed.
-func LimitConnections(l net.Listener, limit int) net.Listener {
-	return &limited{Listener: l, limit: int64(limit), refusing: make(chan struct{}, refusals)}
+func LimitConnections(l net.Listener, limit int) *Connections {
+	return &Connections{Listener: l, limit: int64(limit), refusing: make(chan struct{}, refusals)}
 }
 
-type limited struct {
+// Connections are those that a listener has handed out.
+type Connections struct {
 	net.Listener
 	limit    int64
 	open     atomic.Int64
 	refusing chan struct{} // one token per refusal under way
 }
 
+// Open is how many there are.
+func (l *Connections) Open() int { return int(l.open.Load()) }
+
 // Accept waits for a connection within the limit. It owns the goroutines of refusals; each ends after
 // refusalTime.
-func (l *limited) Accept() (net.Conn, error) {
+func (l *Connections) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {

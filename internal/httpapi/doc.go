@@ -28,6 +28,8 @@
 //     client never sees an internal message, and the log never sees a key.
 //   - An address that is over its limit costs the storage nothing, and does not lock out those who share it: a key
 //     that is known still opens. What is remembered of addresses is bounded.
+//   - Neither a line of the log nor a metric holds what only a client knows: no key, wherever it was put, no query
+//     and no name as a label (observe.go).
 //   - The registration token is kept as a hash, compared in constant time, and never logged.
 //   - Somebody's file is never run by a browser: its type is not guessed, what may hold a script is for saving, and a
 //     sandbox is around all of it. No file and no thread's photos are in memory at once (stream.go).

@@ -169,6 +169,7 @@ func (s *eventStream) deliver(b engine.EventBatch) error {
 // can come back to there.
 func (s *eventStream) begin(seq int64) error {
 	setHeaders(s.w.Header(), streamHeaders)
+	s.call.waited = true
 	s.call.answer.patience = streamTime
 	s.w.WriteHeader(http.StatusOK)
 	if s.call.answer.request.Method == http.MethodHead {

@@ -73,6 +73,9 @@ type Options struct {
 	Capabilities Catalogue // nil is an empty one
 
 	AttachmentMax int64 // how many bytes an upload may have; 0 is DefaultAttachmentMax
+
+	Observe Observe      // nil tells nobody
+	Metrics http.Handler // answers GET /metrics; nil: there is nothing at this path
 }
 
 // handlers implements the contract's operations.
@@ -103,9 +106,17 @@ func New(e Exchange, o Options) http.Handler {
 	}
 	root := chi.NewRouter()
 	gate := newGate(doc, e, o.Access, root)
+	if o.Observe == nil {
+		o.Observe = unobserved
+	}
+	gate.tell(o.Observe)
+	unmatched := &operation{id: Unmatched, answered: o.Observe(Unmatched)}
 	root.NotFound(gate.notFound)
 	root.MethodNotAllowed(gate.methodNotAllowed)
 	mountDocs(root)
+	if o.Metrics != nil {
+		root.Method(http.MethodGet, "/metrics", o.Metrics)
+	}
 	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o, imports: semaphore.NewWeighted(mostImports)}, nil, server.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseUnbound,
 		ResponseErrorHandlerFunc: refuse,
@@ -114,5 +125,5 @@ func New(e Exchange, o Options) http.Handler {
 		BaseRouter:       root.With(gate.validate),
 		ErrorHandlerFunc: refuseUnbound,
 	})
-	return frame(root, o.Logger)
+	return frame(root, o.Logger, unmatched)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,6 +32,9 @@ type call struct {
 	answer answer
 	route  *chi.Context // nil before and after routing
 
+	operation *operation
+	waited    bool // for something to happen, as it was asked to
+
 	giveBack []func() // what was taken of what requests share, to be given back at the end
 }
 
@@ -58,10 +62,10 @@ func callOf(ctx context.Context) *call {
 
 // frame is around everything: each answer leaves with a request id and open CORS, each request is
 // logged, no panic ends the process, and no connection is kept beyond the limits.
-func frame(router *chi.Mux, logger *slog.Logger) http.Handler {
+func frame(router *chi.Mux, logger *slog.Logger, unmatched *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		c := &call{Context: r.Context(), id: requestID(r), logger: logger}
+		c := &call{Context: r.Context(), id: requestID(r), logger: logger, operation: unmatched}
 		r = r.WithContext(c)
 		c.answer.begin(w, r)
 		w.Header()[requestIDHeader] = []string{c.id}
@@ -120,10 +124,11 @@ func setHeaders(h http.Header, headers []header) {
 	}
 }
 
-// requestID is the client's own id where it can stand in a log as it is, else a new one.
+// requestID is the client's own id where it can stand in a log as it is, else a new one. What looks like an API key
+// is one that went into the wrong header.
 func requestID(r *http.Request) string {
 	id := r.Header.Get(requestIDHeader)
-	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool {
+	if id == "" || len(id) > 64 || withoutKeys(id) != id || strings.ContainsFunc(id, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._:-", c))
 	}) {
 		return newRequestID()
@@ -182,8 +187,11 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-// finish ends the answer and writes the access log. It logs the path without its query and no header.
+// finish ends the answer, tells of it and writes the access log. It logs the path without its query and no header.
+// What the rest of a body takes that is thrown away is no part of the request's time.
 func (c *call) finish(r *http.Request, begun time.Time) {
+	took := time.Since(begun)
+	c.operation.answered(c.answer.status, took, c.waited)
 	c.answer.finish()
 	for _, f := range c.giveBack {
 		f()
@@ -194,10 +202,12 @@ func (c *call) finish(r *http.Request, begun time.Time) {
 	c.logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("operation", c.operation.id),
+		slog.String("path", withoutKeys(r.URL.Path)),
 		slog.Int("status", c.answer.status),
 		slog.Int64("bytes", c.answer.bytes),
-		slog.Duration("took", time.Since(begun)),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.String("exchange", cmp.Or(c.caller.Exchange, withoutKeys(pathValue(r, "exchange_id")))),
 		slog.String("executor", c.caller.Executor),
 	)
 }
@@ -206,7 +216,7 @@ func (c *call) log(r *http.Request, level slog.Level, message string, err error)
 	c.logger.LogAttrs(r.Context(), level, message,
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", withoutKeys(r.URL.Path)),
 		slog.Any("error", err),
 	)
 }

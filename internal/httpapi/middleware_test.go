@@ -10,6 +10,7 @@ func TestRequestID(t *testing.T) {
 	s := siteOf(t, willing{})
 	for sent, kept := range map[string]bool{
 		"7f3a.B-1_2:x": true, strings.Repeat("a", 64): true,
+		"mess_home": true, "mess_home_5ec2e7": false, "x-mess_home_5ec2e7": false, // the latter are keys, more or less
 		"": false, strings.Repeat("a", 65): false, "a b": false, "a\"b": false, "é": false, "<x>": false,
 	} {
 		got := client{site: s}.want(200, "GET", "/health", "", "X-Request-Id", sent).header.Get("X-Request-Id")
@@ -30,13 +31,19 @@ func TestLogHoldsNoSecret(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD", "PATCH", "OPTIONS", "BREW"} {
 			phone.as(key).send(method, "/requests?token=5ec2e7", "")
 			phone.as(key).send(method, "/nothing", `{"note":"5ec2e7"}`)
+			for _, path := range []string{"/requests/" + phone.key, "/executors/x" + phone.key + "x/", "/requests/a%2F" + phone.key, "/nothing/mess_home_5ec2e7/attachments"} {
+				phone.as(key).send(method, path, "", "X-Request-Id", phone.key)
+			}
+			client{site: s, base: "/api/v1/exchanges/" + phone.key, key: key}.send(method, "/requests", "")
 		}
 	}
 	log := s.log.String()
 	if strings.Contains(log, phone.key[len("mess_home_"):]) || strings.Contains(log, "5ec2e7") {
 		t.Errorf("the log holds a secret: %s", log)
 	}
-	if !strings.Contains(log, "executor=phone") || !strings.Contains(log, "status=401") {
-		t.Errorf("the log does not say who was answered what: %s", log)
+	for _, part := range []string{"operation=listRequests", "operation=unmatched", "exchange=home executor=phone", "status=401", "duration_ms=", "path=/api/v1/exchanges/home/requests/[key] "} {
+		if !strings.Contains(log, part) {
+			t.Errorf("the log does not say %s: %s", part, log)
+		}
 	}
 }

@@ -26,8 +26,11 @@ type gate struct {
 	registrations, wrongKeys attempts // by the address they come from
 }
 
-// operation is what the contract says about a method of a path.
+// operation is what the contract says about a method of a path, or Unmatched.
 type operation struct {
+	id       string
+	answered Answered
+
 	secured   bool // it takes an API key
 	registers bool // it takes the registration token, where there is one
 	keyed     bool // it takes an Idempotency-Key
@@ -58,6 +61,7 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		security = *op.Security
 	}
 	o := &operation{
+		id:        op.OperationID,
 		secured:   names(security, "apiKey"),
 		registers: names(security, "registrationToken"),
 		route:     &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
@@ -103,6 +107,15 @@ func anyText(s *openapi3.Schema) bool {
 	return s.Type.Is(openapi3.TypeString) && rest.IsEmpty()
 }
 
+// tell has the answers of each operation told.
+func (g *gate) tell(observe Observe) {
+	for _, methods := range g.operations {
+		for _, op := range methods {
+			op.answered = observe(op.id)
+		}
+	}
+}
+
 // validate is the middleware around every operation, after routing and before anything is bound.
 func (g *gate) validate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,6 +125,7 @@ func (g *gate) validate(next http.Handler) http.Handler {
 			refuse(w, r, errors.New("no operation for "+rctx.RouteMethod+" "+r.Pattern))
 			return
 		}
+		callOf(r.Context()).operation = op
 		if err := g.admit(r, op); err != nil {
 			refuse(w, r, err)
 			return

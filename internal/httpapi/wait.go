@@ -46,7 +46,9 @@ func (h *handlers) awaitNews(ctx context.Context, ref string, view threadView) e
 	if !ok {
 		return invalid("wait: must be a duration such as 30s, or a number of seconds, from 0 to %d seconds", int(longestWait.Seconds()))
 	}
-	return h.exchange.AwaitThread(ctx, callOf(ctx).caller, ref, view.since, d)
+	c := callOf(ctx)
+	c.waited = d > 0
+	return h.exchange.AwaitThread(ctx, c.caller, ref, view.since, d)
 }
 
 // parseWait reads a duration, or a number of seconds.

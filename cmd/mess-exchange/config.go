@@ -38,6 +38,14 @@ type config struct {
 	TrustedProxies    string `var:"TRUSTED_PROXIES" help:"Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,fd00::/8; none is none."`
 	CapabilitiesDir   string `var:"CAPABILITIES_DIR" default:"./capabilities" help:"Folder of the YAML files that describe capabilities; it need not be there."`
 
+	PublicURL           string `var:"PUBLIC_URL" name:"public-url" help:"Where people reach this server, such as https://mess.example.org: notifications then have a button that claims; none is no button."`
+	NotifyAllowNetworks string `var:"NOTIFY_ALLOW_NETWORKS" help:"Networks besides the public ones where channels and hooks of executors may lead, such as 192.168.0.0/16,fd00::/8; none is none."`
+	NotifyIFTTT         string `var:"NOTIFY_IFTTT_URL" name:"notify-ifttt-url" help:"Another address for IFTTT, such as a proxy's; none is the service itself."`
+	NotifyTodoist       string `var:"NOTIFY_TODOIST_URL" name:"notify-todoist-url" help:"Another address for Todoist."`
+	NotifyLinear        string `var:"NOTIFY_LINEAR_URL" name:"notify-linear-url" help:"Another address for Linear."`
+	NotifyGoogleTasks   string `var:"NOTIFY_GOOGLE_TASKS_URL" name:"notify-google-tasks-url" help:"Another address for Google Tasks."`
+	NotifyGoogleOAuth   string `var:"NOTIFY_GOOGLE_OAUTH_URL" name:"notify-google-oauth-url" help:"Another address for the tokens of Google Tasks."`
+
 	AttachmentMax string `var:"ATTACHMENT_MAX" default:"25" help:"MiB that an uploaded photo or file may have."`
 	Connections   string `var:"MAX_CONNECTIONS" name:"max-connections" default:"25000" help:"Connections open at once; one more is answered 503."`
 	MetricsAddr   string `var:"METRICS_ADDR" help:"Address for /metrics, such as 127.0.0.1:9090; none is the public port, where anybody may read them."`
@@ -116,6 +124,9 @@ func (c *config) check(command string) error {
 		return nil // the storage is the server's
 	case "serve":
 		if _, err := c.access().Read(); err != nil {
+			return err
+		}
+		if _, err := c.notify(); err != nil {
 			return err
 		}
 	}

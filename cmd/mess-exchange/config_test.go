@@ -28,6 +28,8 @@ var variables = map[string]string{
 	"PORT": "3000", "HOST": "", "STORAGE_TYPE": "filesystem", "STORAGE_PATH": "./data", "LOG_LEVEL": "info",
 	"ATTACHMENT_MAX": "25", "MAX_CONNECTIONS": "25000", "PPROF_ADDR": "", "METRICS_ADDR": "",
 	"REGISTRATION": "open", "REGISTRATION_TOKEN": "", "TRUSTED_PROXIES": "", "CAPABILITIES_DIR": "./capabilities",
+	"PUBLIC_URL": "", "NOTIFY_ALLOW_NETWORKS": "", "NOTIFY_IFTTT_URL": "", "NOTIFY_TODOIST_URL": "", "NOTIFY_LINEAR_URL": "",
+	"NOTIFY_GOOGLE_TASKS_URL": "", "NOTIFY_GOOGLE_OAUTH_URL": "",
 	"S3_ENDPOINT": "", "S3_BUCKET": "", "S3_ACCESS_KEY": "", "S3_SECRET_KEY": "", "S3_REGION": "",
 }
 
@@ -37,6 +39,9 @@ func (c *config) values() map[string]string {
 		"PORT": c.Port, "HOST": c.Host, "STORAGE_TYPE": c.StorageType, "STORAGE_PATH": c.StoragePath, "LOG_LEVEL": c.LogLevel,
 		"ATTACHMENT_MAX": c.AttachmentMax, "MAX_CONNECTIONS": c.Connections, "PPROF_ADDR": c.PprofAddr, "METRICS_ADDR": c.MetricsAddr,
 		"REGISTRATION": c.Registration, "REGISTRATION_TOKEN": c.RegistrationToken, "TRUSTED_PROXIES": c.TrustedProxies, "CAPABILITIES_DIR": c.CapabilitiesDir,
+		"PUBLIC_URL": c.PublicURL, "NOTIFY_ALLOW_NETWORKS": c.NotifyAllowNetworks,
+		"NOTIFY_IFTTT_URL": c.NotifyIFTTT, "NOTIFY_TODOIST_URL": c.NotifyTodoist, "NOTIFY_LINEAR_URL": c.NotifyLinear,
+		"NOTIFY_GOOGLE_TASKS_URL": c.NotifyGoogleTasks, "NOTIFY_GOOGLE_OAUTH_URL": c.NotifyGoogleOAuth,
 		"S3_ENDPOINT": c.S3Endpoint, "S3_BUCKET": c.S3Bucket, "S3_ACCESS_KEY": c.S3AccessKey, "S3_SECRET_KEY": c.S3SecretKey, "S3_REGION": c.S3Region,
 	}
 }
@@ -48,6 +53,9 @@ func TestSettings(t *testing.T) {
 		"PORT": "4000", "HOST": "::1", "STORAGE_TYPE": "s3", "STORAGE_PATH": "/d", "LOG_LEVEL": "debug",
 		"ATTACHMENT_MAX": "100", "MAX_CONNECTIONS": "7", "PPROF_ADDR": "[::1]:6060", "METRICS_ADDR": ":9090",
 		"REGISTRATION": "token", "REGISTRATION_TOKEN": "t", "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8", "CAPABILITIES_DIR": "/c",
+		"PUBLIC_URL": "https://mess.example.org/", "NOTIFY_ALLOW_NETWORKS": "192.168.0.0/16 fd00::/8,127.0.0.1",
+		"NOTIFY_IFTTT_URL": "http://proxy:1/ifttt", "NOTIFY_TODOIST_URL": "http://proxy:2", "NOTIFY_LINEAR_URL": "http://proxy:3",
+		"NOTIFY_GOOGLE_TASKS_URL": "http://proxy:4", "NOTIFY_GOOGLE_OAUTH_URL": "http://proxy:5",
 		"S3_ENDPOINT": "http://minio:9000", "S3_BUCKET": "b", "S3_ACCESS_KEY": "ak", "S3_SECRET_KEY": "sk", "S3_REGION": "r",
 	}
 	var environment, empty, flags []string
@@ -109,14 +117,17 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// mistake is a setting that can't be, and what is said of it.
+type mistake struct {
+	args, environment []string
+	says              string
+}
+
 // Ensure that mistakes which need nobody else to be found name their variable, and end before anything
 // was touched.
 func TestMistakenSettings(t *testing.T) {
 	nowhere := t.TempDir() + "/data"
-	for _, c := range []struct {
-		args, environment []string
-		says              string
-	}{
+	for _, c := range []mistake{
 		{nil, []string{"STORAGE_TYPE=floppy"}, `STORAGE_TYPE: must be filesystem or s3, not "floppy"`},
 		{nil, []string{"STORAGE_TYPE=s3"}, "S3_BUCKET"},
 		{nil, []string{"STORAGE_TYPE=s3", "S3_BUCKET=b", "S3_ACCESS_KEY=a"}, "S3_ACCESS_KEY and S3_SECRET_KEY"},
@@ -155,17 +166,22 @@ func TestMistakenSettings(t *testing.T) {
 		{[]string{"compost"}, nil, "compost"},
 		{[]string{"--port"}, nil, "--port"},
 	} {
-		var stdout, stderr bytes.Buffer
-		err := run(t.Context(), c.args, env(append([]string{"STORAGE_PATH=" + nowhere}, c.environment...)...), &stdout, &stderr)
-		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v %v: got %v, want %s", c.args, c.environment, err, c.says)
-		}
-		if stdout.Len()+stderr.Len() > 0 {
-			t.Errorf("%v %v: more was said: %s%s", c.args, c.environment, &stdout, &stderr)
-		}
+		c.isRefused(t, nowhere)
 	}
 	if _, err := os.Stat(nowhere); err == nil {
 		t.Error("a directory was made")
+	}
+}
+
+func (m mistake) isRefused(t *testing.T, nowhere string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	err := run(t.Context(), m.args, env(append([]string{"STORAGE_PATH=" + nowhere}, m.environment...)...), &stdout, &stderr)
+	if err == nil || !strings.Contains(err.Error(), m.says) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v %v: got %v, want %s", m.args, m.environment, err, m.says)
+	}
+	if stdout.Len()+stderr.Len() > 0 {
+		t.Errorf("%v %v: more was said: %s%s", m.args, m.environment, &stdout, &stderr)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/httpapi"
 	"github.com/mess-exchange/mess-exchange/internal/metrics"
+	"github.com/mess-exchange/mess-exchange/internal/notify/send"
 )
 
 const (
@@ -43,10 +44,14 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		return unlessStopped(ctx, err)
 	}
 	fatal := make(chan error, 1)
-	e := engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured})
+	notify, sender := c.withSender()
+	var e *engine.Engine
+	notify.Delivered = measured.WatchNotifications(func() engine.Stats { return e.Stats() }).Delivered
+	e = engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured, Notify: notify})
+	ends := ending{sender, e, store, logger}
 	listener, err := start(ctx, c, e)
 	if err != nil {
-		closeAll(e, store, logger)
+		ends.closeAll()
 		return unlessStopped(ctx, err)
 	}
 	connections := httpapi.LimitConnections(listener, c.connections())
@@ -57,7 +62,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	end, err := c.serveAside(ctx, measured, logger)
 	if err != nil {
 		_ = listener.Close()
-		closeAll(e, store, logger)
+		ends.closeAll()
 		return unlessStopped(ctx, err)
 	}
 	defer end()
@@ -73,14 +78,14 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		_ = server.Close() // the process ends; nobody is answered
 		return fmt.Errorf("nothing can be stored safely any more: %w", err)
 	case err := <-broken:
-		closeAll(e, store, logger)
+		ends.closeAll()
 		return fmt.Errorf("accept connections: %w", err)
 	}
 	logger.Info("stopping")
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		stop(server, e, store, logger)
+		ends.stop(server)
 	}()
 	select {
 	case <-stopped:
@@ -139,33 +144,42 @@ func listen(ctx context.Context, c *config) (net.Listener, error) {
 	return nil, fmt.Errorf("HOST: can't listen on %s: %w", c.address(), err)
 }
 
+// ending is what a server ends with, in the order in which it ends.
+type ending struct {
+	sender *send.Sender // what it has not delivered is in the outbox
+	engine *engine.Engine
+	store  io.Closer
+	logger *slog.Logger
+}
+
 // stop ends a server in order: no new connections, answers to what is in flight and to who only waits, then what
 // the engine has queued. What does not end in time is cut off; its clients have no answer, so nothing they were
 // told is lost.
-func stop(server *http.Server, e *engine.Engine, store io.Closer, logger *slog.Logger) {
+func (e ending) stop(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		logger.Warn("requests were cut off", "error", err)
+		e.logger.Warn("requests were cut off", "error", err)
 		_ = server.Close() // of what is cut off, no error matters
 	}
-	flush(ctx, e, store, logger)
-	logger.Info("stopped")
+	e.flush(ctx)
+	e.logger.Info("stopped")
 }
 
 // closeAll ends what was started where there is no server to stop.
-func closeAll(e *engine.Engine, store io.Closer, logger *slog.Logger) {
+func (e ending) closeAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	flush(ctx, e, store, logger)
+	e.flush(ctx)
 }
 
-func flush(ctx context.Context, e *engine.Engine, store io.Closer, logger *slog.Logger) {
-	if err := e.Close(ctx); err != nil {
-		logger.Warn("not everything could be flushed", "error", err)
+func (e ending) flush(ctx context.Context) {
+	e.sender.Close()
+	if err := e.engine.Close(ctx); err != nil {
+		e.logger.Warn("not everything could be flushed", "error", err)
 	}
-	if err := store.Close(); err != nil {
-		logger.Warn("the storage was not closed", "error", err)
+	if err := e.store.Close(); err != nil {
+		e.logger.Warn("the storage was not closed", "error", err)
 	}
 }
 

@@ -18,6 +18,51 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for DeliveryEventType.
+const (
+	OfCreation DeliveryEventType = "thread_created"
+	OfStatus   DeliveryEventType = "status_changed"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryEventType enum.
+func (e DeliveryEventType) Valid() bool {
+	switch e {
+	case OfCreation:
+		return true
+	case OfStatus:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeliveryStatus.
+const (
+	DeliveryDeferred  DeliveryStatus = "deferred"
+	DeliveryDelivered DeliveryStatus = "delivered"
+	DeliveryDropped   DeliveryStatus = "dropped"
+	DeliveryFailed    DeliveryStatus = "failed"
+	DeliveryRetry     DeliveryStatus = "retry"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryStatus enum.
+func (e DeliveryStatus) Valid() bool {
+	switch e {
+	case DeliveryDeferred:
+		return true
+	case DeliveryDelivered:
+		return true
+	case DeliveryDropped:
+		return true
+	case DeliveryFailed:
+		return true
+	case DeliveryRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
@@ -567,6 +612,27 @@ func (e StatusWord) Valid() bool {
 	}
 }
 
+// Defines values for TestResultOutcome.
+const (
+	TestDelivered TestResultOutcome = "delivered"
+	TestFailed    TestResultOutcome = "failed"
+	TestRetry     TestResultOutcome = "retry"
+)
+
+// Valid indicates whether the value is a known member of the TestResultOutcome enum.
+func (e TestResultOutcome) Valid() bool {
+	switch e {
+	case TestDelivered:
+		return true
+	case TestFailed:
+		return true
+	case TestRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WebhookChannelType.
 const (
 	WebhookChannelTypeWebhook WebhookChannelType = "webhook"
@@ -629,6 +695,64 @@ type Channels = []Channel
 // `ref`, `embedding`, `text`, `confirmation`, `structured`, `error`, `location`. Media are a URL, a `data:` URI
 // or an object {`uri`, `data`, `file` or `resource`, `name`, `mime`, `size`}.
 type Content = any
+
+// Delivery What becomes of telling one executor of one event on one channel, or by one hook.
+type Delivery struct {
+	// Attempts How many attempts were made.
+	Attempts int `json:"attempts"`
+
+	// Channel Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+	// and its type.
+	//
+	//
+	// Example: channel 0 ntfy
+	Channel   Way       `json:"channel"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// EventType What it is about.
+	EventType DeliveryEventType `json:"event_type"`
+
+	// HTTPStatus The HTTP status of the last answer; `null` where there was none.
+	HTTPStatus *int `json:"http_status"`
+
+	// ID The same for every attempt. Webhooks get it as `webhook-id`, so that a receiver can tell a repetition from
+	// something new.
+	//
+	//
+	// Example: msg_MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U
+	ID string `json:"id"`
+
+	// NextTry When it is tried again; `null` for not.
+	NextTry *time.Time `json:"next_try"`
+
+	// Reason Why it was not delivered, or not yet, in fixed words.
+	Reason *string `json:"reason"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+
+	// Status `delivered`: the receiver has taken it. `retry`: under way, or to be tried again at `next_try`. `deferred`: it
+	// waits for the end of quiet hours, or for a place. `failed`: it was refused, or tried as often as it is.
+	// `dropped`: it is of no use any more, or there is no such channel any more. New words may be added.
+	Status    DeliveryStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+}
+
+// DeliveryEventType What it is about.
+type DeliveryEventType string
+
+// DeliveryStatus `delivered`: the receiver has taken it. `retry`: under way, or to be tried again at `next_try`. `deferred`: it
+// waits for the end of quiet hours, or for a place. `failed`: it was refused, or tried as often as it is.
+// `dropped`: it is of no use any more, or there is no such channel any more. New words may be added.
+type DeliveryStatus string
+
+// DeliveryList defines model for DeliveryList.
+type DeliveryList struct {
+	Deliveries []Delivery `json:"deliveries"`
+
+	// NextCursor The `cursor` of the next page, where there are more deliveries.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
 
 // Error defines model for Error.
 type Error struct {
@@ -1059,6 +1183,35 @@ type StatusWord string
 // StoredBlock A `Block` exactly as it was sent. Data of other servers may hold any JSON value here.
 type StoredBlock = json.RawMessage
 
+// TestResult defines model for TestResult.
+type TestResult struct {
+	// Channel Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+	// and its type.
+	//
+	//
+	// Example: channel 0 ntfy
+	Channel Way `json:"channel"`
+
+	// Outcome `delivered`: the receiver has taken it. `retry`: not this time; a notification would be tried again.
+	// `failed`: it never would be taken as it is.
+	Outcome TestResultOutcome `json:"outcome"`
+
+	// Reason Why it was not delivered, in fixed words.
+	Reason *string `json:"reason"`
+
+	// Status The HTTP status of the receiver's answer; `null` where there was none.
+	Status *int `json:"status"`
+}
+
+// TestResultOutcome `delivered`: the receiver has taken it. `retry`: not this time; a notification would be tried again.
+// `failed`: it never would be taken as it is.
+type TestResultOutcome string
+
+// TestResults defines model for TestResults.
+type TestResults struct {
+	Results []TestResult `json:"results"`
+}
+
 // Thread A request and everything said about it.
 type Thread struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1193,6 +1346,12 @@ type UploadedFile struct {
 	URI string `json:"uri"`
 }
 
+// Way Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+// and its type.
+//
+// Example: channel 0 ntfy
+type Way = string
+
 // WebhookChannel Your own server gets `{title, body, thread, event_type}`.
 type WebhookChannel struct {
 	// PreviousSecret Signs too, while your server changes from it to `secret`.
@@ -1300,6 +1459,15 @@ type ListEventsParams struct {
 
 	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit At most that many.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of the same executor. It does not expire.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ExportThreadParams defines parameters for ExportThread.
@@ -3774,6 +3942,18 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `UpdateExecutor` operationId).
 	UpdateExecutor(ctx context.Context, exchangeID Exchange, executorID ExecutorID, body UpdateExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDeliveries List what you were notified of
+	//
+	// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
+	// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
+	// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
+	//
+	// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
+	// page. While nothing new is delivered, the pages together show each delivery once.
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries (the `ListDeliveries` operationId).
+	ListDeliveries(ctx context.Context, exchangeID Exchange, executorID ExecutorID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RotateKey Replace your own API key
 	//
 	// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
@@ -3785,6 +3965,19 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestNotifications Send a test to your own channels
+	//
+	// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
+	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+	// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+	// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+	// and more than 5 tests in a minute are 429.
+	//
+	// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test (the `TestNotifications` operationId).
+	TestNotifications(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExportThread Export a thread as MESSE-AF files
 	//
@@ -4126,6 +4319,28 @@ func (c *Client) UpdateExecutor(ctx context.Context, exchangeID Exchange, execut
 	return c.Client.Do(req)
 }
 
+// ListDeliveries List what you were notified of
+//
+// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
+// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
+// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
+//
+// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
+// page. While nothing new is delivered, the pages together show each delivery once.
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries (the `ListDeliveries` operationId).
+func (c *Client) ListDeliveries(ctx context.Context, exchangeID Exchange, executorID ExecutorID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDeliveriesRequest(c.Server, exchangeID, executorID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RotateKey Replace your own API key
 //
 // Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
@@ -4138,6 +4353,29 @@ func (c *Client) UpdateExecutor(ctx context.Context, exchangeID Exchange, execut
 // Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 func (c *Client) RotateKey(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateKeyRequest(c.Server, exchangeID, executorID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestNotifications Send a test to your own channels
+//
+// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
+// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+// and more than 5 tests in a minute are 429.
+//
+// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test (the `TestNotifications` operationId).
+func (c *Client) TestNotifications(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestNotificationsRequest(c.Server, exchangeID, executorID)
 	if err != nil {
 		return nil, err
 	}
@@ -4835,6 +5073,86 @@ func NewUpdateExecutorRequestWithBody(server string, exchangeID Exchange, execut
 	return req, nil
 }
 
+// NewListDeliveriesRequest constructs an http.Request for the ListDeliveries method
+func NewListDeliveriesRequest(server string, exchangeID Exchange, executorID ExecutorID, params *ListDeliveriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "executor_id", executorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s/deliveries", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewRotateKeyRequest constructs an http.Request for the RotateKey method
 func NewRotateKeyRequest(server string, exchangeID Exchange, executorID ExecutorID) (*http.Request, error) {
 	var err error
@@ -4859,6 +5177,47 @@ func NewRotateKeyRequest(server string, exchangeID Exchange, executorID Executor
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s/key", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTestNotificationsRequest constructs an http.Request for the TestNotifications method
+func NewTestNotificationsRequest(server string, exchangeID Exchange, executorID ExecutorID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "exchange_id", exchangeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "executor_id", executorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/exchanges/%s/executors/%s/notifications/test", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5752,6 +6111,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id} (the `UpdateExecutor` operationId).
 	UpdateExecutorWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, body UpdateExecutorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateExecutorResponse, error)
 
+	// ListDeliveriesWithResponse List what you were notified of
+	//
+	// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
+	// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
+	// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
+	//
+	// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
+	// page. While nothing new is delivered, the pages together show each delivery once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries (the `ListDeliveries` operationId).
+	ListDeliveriesWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error)
+
 	// RotateKeyWithResponse Replace your own API key
 	//
 	// Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
@@ -5765,6 +6138,21 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key (the `RotateKey` operationId).
 	RotateKeyWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*RotateKeyResponse, error)
+
+	// TestNotificationsWithResponse Send a test to your own channels
+	//
+	// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
+	// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+	// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+	// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+	// and more than 5 tests in a minute are 429.
+	//
+	// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test (the `TestNotifications` operationId).
+	TestNotificationsWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*TestNotificationsResponse, error)
 
 	// ExportThreadWithResponse Export a thread as MESSE-AF files
 	//
@@ -6583,6 +6971,110 @@ func (r UpdateExecutorResponse) ContentType() string {
 	return ""
 }
 
+// ListDeliveriesResponse200Headers the declared response headers of an HTTP 200 response for ListDeliveries
+type ListDeliveriesResponse200Headers struct {
+	Link *string
+}
+
+// ListDeliveriesResponse429Headers the declared response headers of an HTTP 429 response for ListDeliveries
+type ListDeliveriesResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListDeliveriesResponse503Headers the declared response headers of an HTTP 503 response for ListDeliveries
+type ListDeliveriesResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeliveryList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDeliveriesResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListDeliveriesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListDeliveriesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDeliveriesResponse) GetJSON200() *DeliveryList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListDeliveriesResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListDeliveriesResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListDeliveriesResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListDeliveriesResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListDeliveriesResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListDeliveriesResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RotateKeyResponse429Headers the declared response headers of an HTTP 429 response for RotateKey
 type RotateKeyResponse429Headers struct {
 	RetryAfter *int
@@ -6667,6 +7159,96 @@ func (r RotateKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestNotificationsResponse429Headers the declared response headers of an HTTP 429 response for TestNotifications
+type TestNotificationsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// TestNotificationsResponse503Headers the declared response headers of an HTTP 503 response for TestNotifications
+type TestNotificationsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type TestNotificationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TestResults
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *TestNotificationsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *TestNotificationsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestNotificationsResponse) GetJSON200() *TestResults {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r TestNotificationsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r TestNotificationsResponse) GetJSON403() *Forbidden {
+	return r.JSON403
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r TestNotificationsResponse) GetJSON429() *TooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r TestNotificationsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r TestNotificationsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r TestNotificationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestNotificationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestNotificationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestNotificationsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7996,6 +8578,26 @@ func (c *ClientWithResponses) UpdateExecutorWithResponse(ctx context.Context, ex
 	return ParseUpdateExecutorResponse(rsp)
 }
 
+// ListDeliveriesWithResponse List what you were notified of
+//
+// Your own deliveries, the newest first: one for each event and each of your channels and hooks that was to hear of
+// it, with what became of it. Those of another executor are 403. They are among the last 32,768 of the exchange;
+// older ones are in its log. What holds no secret is shown: no URL, no token, nothing that was sent.
+//
+// An answer has at most `limit` of them. Where there are more, it has a `next_cursor` and a `Link` to the next
+// page. While nothing new is delivered, the pages together show each delivery once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries (the `ListDeliveries` operationId).
+func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error) {
+	rsp, err := c.ListDeliveries(ctx, exchangeID, executorID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDeliveriesResponse(rsp)
+}
+
 // RotateKeyWithResponse Replace your own API key
 //
 // Answers another key; the one you have called with stops at once, at every replica. Takes no body. Another
@@ -8014,6 +8616,27 @@ func (c *ClientWithResponses) RotateKeyWithResponse(ctx context.Context, exchang
 		return nil, err
 	}
 	return ParseRotateKeyResponse(rsp)
+}
+
+// TestNotificationsWithResponse Send a test to your own channels
+//
+// Sends a notification to each of your own `notifications` now, whatever your preferences say, waits for all of
+// them, and answers what came of each, in the order of your profile; an empty list where you have none. Hooks and
+// channels that are turned off are not called. Takes no body. What has not answered after 20 seconds is answered
+// as `retry`. A test is sent once: it is not repeated, turns no channel off, and stands in no list of deliveries. Another executor's channels are 403,
+// and more than 5 tests in a minute are 429.
+//
+// The test has the `event_type` `test` and a thread whose `ref` is `test`, which no thread of an exchange has.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test (the `TestNotifications` operationId).
+func (c *ClientWithResponses) TestNotificationsWithResponse(ctx context.Context, exchangeID Exchange, executorID ExecutorID, reqEditors ...RequestEditorFn) (*TestNotificationsResponse, error) {
+	rsp, err := c.TestNotifications(ctx, exchangeID, executorID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestNotificationsResponse(rsp)
 }
 
 // ExportThreadWithResponse Export a thread as MESSE-AF files
@@ -8889,6 +9512,107 @@ func ParseUpdateExecutorResponse(rsp *http.Response) (*UpdateExecutorResponse, e
 	return response, nil
 }
 
+// ParseListDeliveriesResponse parses an HTTP response from a ListDeliveriesWithResponse call
+func ParseListDeliveriesResponse(rsp *http.Response) (*ListDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeliveryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDeliveriesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListDeliveriesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListDeliveriesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRotateKeyResponse parses an HTTP response from a RotateKeyWithResponse call
 func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8960,6 +9684,90 @@ func ParseRotateKeyResponse(rsp *http.Response) (*RotateKeyResponse, error) {
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers RotateKeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestNotificationsResponse parses an HTTP response from a TestNotificationsWithResponse call
+func ParseTestNotificationsResponse(rsp *http.Response) (*TestNotificationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestNotificationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TestResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers TestNotificationsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers TestNotificationsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -17,6 +17,51 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryEventType.
+const (
+	OfCreation DeliveryEventType = "thread_created"
+	OfStatus   DeliveryEventType = "status_changed"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryEventType enum.
+func (e DeliveryEventType) Valid() bool {
+	switch e {
+	case OfCreation:
+		return true
+	case OfStatus:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeliveryStatus.
+const (
+	DeliveryDeferred  DeliveryStatus = "deferred"
+	DeliveryDelivered DeliveryStatus = "delivered"
+	DeliveryDropped   DeliveryStatus = "dropped"
+	DeliveryFailed    DeliveryStatus = "failed"
+	DeliveryRetry     DeliveryStatus = "retry"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryStatus enum.
+func (e DeliveryStatus) Valid() bool {
+	switch e {
+	case DeliveryDeferred:
+		return true
+	case DeliveryDelivered:
+		return true
+	case DeliveryDropped:
+		return true
+	case DeliveryFailed:
+		return true
+	case DeliveryRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAlreadyClaimed       ErrorCode = "already_claimed"
@@ -374,6 +419,27 @@ func (e StatusFilter) Valid() bool {
 	}
 }
 
+// Defines values for TestResultOutcome.
+const (
+	TestDelivered TestResultOutcome = "delivered"
+	TestFailed    TestResultOutcome = "failed"
+	TestRetry     TestResultOutcome = "retry"
+)
+
+// Valid indicates whether the value is a known member of the TestResultOutcome enum.
+func (e TestResultOutcome) Valid() bool {
+	switch e {
+	case TestDelivered:
+		return true
+	case TestFailed:
+		return true
+	case TestRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Capabilities What the executor can do, as words such as `photo:capture`.
 type Capabilities = []string
 
@@ -389,6 +455,64 @@ type Capability struct {
 // CapabilityList defines model for CapabilityList.
 type CapabilityList struct {
 	Capabilities []Capability `json:"capabilities"`
+}
+
+// Delivery What becomes of telling one executor of one event on one channel, or by one hook.
+type Delivery struct {
+	// Attempts How many attempts were made.
+	Attempts int `json:"attempts"`
+
+	// Channel Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+	// and its type.
+	//
+	//
+	// Example: channel 0 ntfy
+	Channel   Way       `json:"channel"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// EventType What it is about.
+	EventType DeliveryEventType `json:"event_type"`
+
+	// HTTPStatus The HTTP status of the last answer; `null` where there was none.
+	HTTPStatus *int `json:"http_status"`
+
+	// ID The same for every attempt. Webhooks get it as `webhook-id`, so that a receiver can tell a repetition from
+	// something new.
+	//
+	//
+	// Example: msg_MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U
+	ID string `json:"id"`
+
+	// NextTry When it is tried again; `null` for not.
+	NextTry *time.Time `json:"next_try"`
+
+	// Reason Why it was not delivered, or not yet, in fixed words.
+	Reason *string `json:"reason"`
+
+	// Ref Example: 2026-02-01-XY1Z
+	Ref string `json:"ref"`
+
+	// Status `delivered`: the receiver has taken it. `retry`: under way, or to be tried again at `next_try`. `deferred`: it
+	// waits for the end of quiet hours, or for a place. `failed`: it was refused, or tried as often as it is.
+	// `dropped`: it is of no use any more, or there is no such channel any more. New words may be added.
+	Status    DeliveryStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+}
+
+// DeliveryEventType What it is about.
+type DeliveryEventType string
+
+// DeliveryStatus `delivered`: the receiver has taken it. `retry`: under way, or to be tried again at `next_try`. `deferred`: it
+// waits for the end of quiet hours, or for a place. `failed`: it was refused, or tried as often as it is.
+// `dropped`: it is of no use any more, or there is no such channel any more. New words may be added.
+type DeliveryStatus string
+
+// DeliveryList defines model for DeliveryList.
+type DeliveryList struct {
+	Deliveries []Delivery `json:"deliveries"`
+
+	// NextCursor The `cursor` of the next page, where there are more deliveries.
+	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
 // Error defines model for Error.
@@ -579,6 +703,35 @@ type StatusFilter string
 // StoredBlock A `Block` exactly as it was sent. Data of other servers may hold any JSON value here.
 type StoredBlock = interface{}
 
+// TestResult defines model for TestResult.
+type TestResult struct {
+	// Channel Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+	// and its type.
+	//
+	//
+	// Example: channel 0 ntfy
+	Channel Way `json:"channel"`
+
+	// Outcome `delivered`: the receiver has taken it. `retry`: not this time; a notification would be tried again.
+	// `failed`: it never would be taken as it is.
+	Outcome TestResultOutcome `json:"outcome"`
+
+	// Reason Why it was not delivered, in fixed words.
+	Reason *string `json:"reason"`
+
+	// Status The HTTP status of the receiver's answer; `null` where there was none.
+	Status *int `json:"status"`
+}
+
+// TestResultOutcome `delivered`: the receiver has taken it. `retry`: not this time; a notification would be tried again.
+// `failed`: it never would be taken as it is.
+type TestResultOutcome string
+
+// TestResults defines model for TestResults.
+type TestResults struct {
+	Results []TestResult `json:"results"`
+}
+
 // Thread A request and everything said about it.
 type Thread struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -695,6 +848,12 @@ type UploadedFile struct {
 	URI string `json:"uri"`
 }
 
+// Way Which of your channels or hooks: `channel` or the name of a list of hooks, its place in that list, from 0 on,
+// and its type.
+//
+// Example: channel 0 ntfy
+type Way = string
+
 // YAMLFile The file of a v1 thread, several YAML documents.
 type YAMLFile = interface{}
 
@@ -781,6 +940,15 @@ type ListEventsParams struct {
 
 	// LastEventID As `since`, and stronger. It is what a client of streams sends when it comes back.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit At most that many.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of the same executor. It does not expire.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ExportThreadParams defines parameters for ExportThread.
@@ -1089,9 +1257,15 @@ type ServerInterface interface {
 	// UpdateExecutor Update your own profile
 	// (PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id})
 	UpdateExecutor(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// ListDeliveries List what you were notified of
+	// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries)
+	ListDeliveries(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID, params ListDeliveriesParams)
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
+	// TestNotifications Send a test to your own channels
+	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test)
+	TestNotifications(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID)
 	// ExportThread Export a thread as MESSE-AF files
 	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
 	ExportThread(w http.ResponseWriter, r *http.Request, exchangeID Exchange, ref Ref, params ExportThreadParams)
@@ -1167,9 +1341,21 @@ func (_ Unimplemented) UpdateExecutor(w http.ResponseWriter, r *http.Request, ex
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListDeliveries List what you were notified of
+// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries)
+func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID, params ListDeliveriesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RotateKey Replace your own API key
 // (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TestNotifications Send a test to your own channels
+// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test)
+func (_ Unimplemented) TestNotifications(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1523,6 +1709,70 @@ func (siw *ServerInterfaceWrapper) UpdateExecutor(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListDeliveries operation middleware
+func (siw *ServerInterfaceWrapper) ListDeliveries(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "executor_id" -------------
+	var executorID ExecutorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "executor_id", chi.URLParam(r, "executor_id"), &executorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeliveries(w, r, exchangeID, executorID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RotateKey operation middleware
 func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Request) {
 
@@ -1549,6 +1799,41 @@ func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RotateKey(w, r, exchangeID, executorID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestNotifications operation middleware
+func (siw *ServerInterfaceWrapper) TestNotifications(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "exchange_id" -------------
+	var exchangeID Exchange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "exchange_id", chi.URLParam(r, "exchange_id"), &exchangeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "exchange_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "executor_id" -------------
+	var executorID ExecutorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "executor_id", chi.URLParam(r, "executor_id"), &executorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "executor_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestNotifications(w, r, exchangeID, executorID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2217,7 +2502,13 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Patch(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}", wrapper.UpdateExecutor)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries", wrapper.ListDeliveries)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/key", wrapper.RotateKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test", wrapper.TestNotifications)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/exchanges/{exchange_id}/export/{ref}", wrapper.ExportThread)
@@ -3080,6 +3371,130 @@ func (response UpdateExecutor503JSONResponse) VisitUpdateExecutorResponse(w http
 	return err
 }
 
+type ListDeliveriesRequestObject struct {
+	ExchangeID Exchange   `json:"exchange_id"`
+	ExecutorID ExecutorID `json:"executor_id"`
+	Params     ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDeliveries200JSONResponse struct {
+	Body    DeliveryList
+	Headers ListDeliveries200ResponseHeaders
+}
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListDeliveries400JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListDeliveries401JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListDeliveries403JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries429JSONResponse struct{ TooManyJSONResponse }
+
+func (response ListDeliveries429JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListDeliveries500JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListDeliveries503JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateKeyRequestObject struct {
 	ExchangeID Exchange   `json:"exchange_id"`
 	ExecutorID ExecutorID `json:"executor_id"`
@@ -3165,6 +3580,105 @@ func (response RotateKey500JSONResponse) VisitRotateKeyResponse(w http.ResponseW
 type RotateKey503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response RotateKey503JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotificationsRequestObject struct {
+	ExchangeID Exchange   `json:"exchange_id"`
+	ExecutorID ExecutorID `json:"executor_id"`
+}
+
+type TestNotificationsResponseObject interface {
+	VisitTestNotificationsResponse(w http.ResponseWriter) error
+}
+
+type TestNotifications200JSONResponse TestResults
+
+func (response TestNotifications200JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotifications401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response TestNotifications401JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotifications403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response TestNotifications403JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotifications429JSONResponse struct{ TooManyJSONResponse }
+
+func (response TestNotifications429JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotifications500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response TestNotifications500JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestNotifications503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response TestNotifications503JSONResponse) VisitTestNotificationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4811,9 +5325,15 @@ type StrictServerInterface interface {
 	// UpdateExecutor Update your own profile
 	// (PATCH /api/v1/exchanges/{exchange_id}/executors/{executor_id})
 	UpdateExecutor(ctx context.Context, request UpdateExecutorRequestObject) (UpdateExecutorResponseObject, error)
+	// ListDeliveries List what you were notified of
+	// (GET /api/v1/exchanges/{exchange_id}/executors/{executor_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
 	// RotateKey Replace your own API key
 	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/key)
 	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// TestNotifications Send a test to your own channels
+	// (POST /api/v1/exchanges/{exchange_id}/executors/{executor_id}/notifications/test)
+	TestNotifications(ctx context.Context, request TestNotificationsRequestObject) (TestNotificationsResponseObject, error)
 	// ExportThread Export a thread as MESSE-AF files
 	// (GET /api/v1/exchanges/{exchange_id}/export/{ref})
 	ExportThread(ctx context.Context, request ExportThreadRequestObject) (ExportThreadResponseObject, error)
@@ -5051,6 +5571,34 @@ func (sh *strictHandler) UpdateExecutor(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID, params ListDeliveriesParams) {
+	var request ListDeliveriesRequestObject
+
+	request.ExchangeID = exchangeID
+	request.ExecutorID = executorID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx, request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		if err := validResponse.VisitListDeliveriesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RotateKey operation middleware
 func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
 	var request RotateKeyRequestObject
@@ -5071,6 +5619,33 @@ func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, excha
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RotateKeyResponseObject); ok {
 		if err := validResponse.VisitRotateKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestNotifications operation middleware
+func (sh *strictHandler) TestNotifications(w http.ResponseWriter, r *http.Request, exchangeID Exchange, executorID ExecutorID) {
+	var request TestNotificationsRequestObject
+
+	request.ExchangeID = exchangeID
+	request.ExecutorID = executorID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestNotifications(ctx, request.(TestNotificationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestNotifications")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestNotificationsResponseObject); ok {
+		if err := validResponse.VisitTestNotificationsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -7,21 +7,38 @@ import (
 	"time"
 )
 
-// RunDue does what is due: it moves the threads whose needed_by has come, in all exchanges, and returns when that is
-// stored or ctx ends. next is when there is something to do again; ok is false where nothing is known to come.
+// RunDue does what is due: it moves the threads whose needed_by has come and tells executors what they are to be told,
+// in all exchanges, and returns when that is done or ctx ends. next is when there is something to do again; ok is false where nothing is known to come.
 //
 // It is the one way in which anything becomes due, whoever keeps the time: a timer of the engine calls it, or who
 // runs the engine, where Options.Wake says so. It may be called at any time and any number of times.
 func (e *Engine) RunDue(ctx context.Context) (next time.Time, ok bool) {
 	var rung sync.WaitGroup
-	for _, id := range e.alarms.take(time.Now()) {
-		rung.Add(1)
-		if !e.spawn(func() { defer rung.Done(); e.expireDue(id) }) {
-			rung.Done()
+	run := func(a *alarms, do func(exchangeID string)) {
+		for _, id := range a.take(time.Now()) {
+			rung.Add(1)
+			if !e.spawn(func() { defer rung.Done(); do(id) }) {
+				rung.Done()
+			}
 		}
 	}
+	run(&e.alarms, e.expireDue)
+	if e.tellers != nil {
+		run(&e.tellers.alarms, e.tellDue)
+	}
 	_ = await(ctx, &rung) // what goes on after ctx sets the next alarm by itself
-	return e.alarms.next()
+	next, ok = e.alarms.next()
+	if e.tellers != nil {
+		if telling, some := e.tellers.alarms.next(); some && (!ok || telling.Before(next)) {
+			next, ok = telling, true
+		}
+	}
+	return next, ok
+}
+
+// newClock returns a timer that has done what is due when it rings.
+func (e *Engine) newClock() *timekeeper {
+	return &timekeeper{ring: func() { e.spawn(func() { e.RunDue(e.life) }) }}
 }
 
 // Opened waits until each exchange that was found at the start was tried to open once: from then on the engine knows

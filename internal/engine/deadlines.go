@@ -17,8 +17,11 @@ const (
 	deadlineRetryMax = 15 * time.Second
 )
 
-// await sets the alarm to the state's next deadline. m.mu must be held.
+// await sets the alarm to the state's next deadline, and tells the outbox. m.mu must be held.
 func (m *machine) await() {
+	if m.outbox != nil {
+		m.outbox(m.state)
+	}
 	at, ok := m.state.NextDue()
 	if ok == m.waiting && at.Equal(m.due) || m.deadline == nil {
 		return

@@ -23,7 +23,7 @@
 //   - Settings are shown to their owner only, and masked (mask.go).
 //   - An exchange is opened once, whoever asks for it first; the open belongs to the engine, so that a
 //     visitor who goes away does not undo it for the others.
-//   - Every call but Wait, AwaitThread and Follow is answered within ten seconds, however the storage fails
+//   - Every call but Wait, AwaitThread, Follow and TestNotifications (testTime) is answered within ten seconds, however the storage fails
 //     (answerTime): what it waits for goes on without it. Calls with media have partTime more, and a second for each megabyte; an
 //     upload lasts as long as its content does.
 //   - Large media are taken out of a message before it is committed, stored under keys that nobody had, and put back
@@ -49,6 +49,15 @@
 //   - An import stores the files of its threads before the event that names them, and nothing of what the
 //     rules would refuse. An export reads the thread's events and what is kept beside them, all of it or it
 //     is an error.
+//   - Executors are told of events from the outbox of the state (outbox.go), never on the way of a call. Each event is told
+//     at least once to everybody it concerns, under an id that is the same for every attempt, at every replica and after
+//     a crash (notify.DeliveryID); what came of it is in the log. So that it is rarely told twice, one process holds
+//     the exchange's lease (lease.go), rounds are numbered, and what is under way is recorded as to be made again and
+//     known here as under way (rounds.go). Losing the lease in the middle costs a repetition, never a notification.
+//   - Nothing is begun while maxTelling attempts of an exchange, or maxTellingAll of all, are under way, and what the
+//     sender has no room for is put off. So receivers that hang take bounded memory, and make no call slower.
+//   - A channel or hook whose receiver answers 410 is turned off in its owner's profile (disable.go), and on when it is
+//     set again. No URL, topic or token is in an event or a line of the log.
 //   - A snapshot is written where nobody waits for it (upkeep.go). Losing one costs a longer start.
 //   - An exchange id that nobody has registered leaves nothing in memory after its refusal.
 //   - After Options.Fatal has been called nothing that could be wrong is answered: calls that met the
@@ -67,6 +76,9 @@
 //   - on a shared store, one that looks what other replicas did, some exchanges at a time (watch.go);
 //   - one while a deadline has come, and one per exchange that has such a one, until what is due is stored
 //     (agenda.go, deadlines.go); the timer is ended first by Close;
+//   - one per exchange that has something to tell, or holds a lease that others wait for, until nothing is due, under way
+//     or unrecorded (outbox.go); its timer is ended first by Close. The sender's callbacks leave their outcome and
+//     wake it;
 //   - one that writes snapshots that are due and puts exchanges away, one at a time (upkeep.go);
 //   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.

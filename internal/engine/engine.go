@@ -54,6 +54,8 @@ type Options struct {
 	// RunDue called then. The engine then has no timer of its own and looks for nothing by itself: Upkeep, and once a
 	// day Tidy, are to be called. It must not wait, nor call the engine. nil: the engine keeps the time.
 	Wake func(at time.Time)
+	// Notify is what telling executors of changes needs.
+	Notify Notify
 }
 
 // Engine runs all exchanges of one store. Its methods may be called from any goroutine once Start
@@ -72,6 +74,8 @@ type Engine struct {
 	die      func(error)   // calls Options.Fatal, once
 	applied  func(exchangeID string, events []eventlog.Event)
 	observer eventlog.Observer
+	notify   Notify
+	tellers  *tellers // nil where nothing is delivered
 
 	lookups  chan struct{} // one token per unknown exchange id that is being looked up or created
 	profiles profileTurns
@@ -95,16 +99,18 @@ type Engine struct {
 	departures int                             // openings that are being put away
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
-	feeds   atomic.Int64 // exchanges that somebody follows
-	streams atomic.Int64 // calls of Follow that wait for events
-	reads   atomic.Int64 // calls of AwaitThread that wait for a change
-	alarms  alarms
-	clock   *timekeeper   // nil with Options.Wake
-	tried   chan struct{} // closed when each exchange of the start was tried to open once
-	bodies  *bodies
-	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
-	uploads uploads
-	storage storage
+	feeds     atomic.Int64 // exchanges that somebody follows
+	streams   atomic.Int64 // calls of Follow that wait for events
+	reads     atomic.Int64 // calls of AwaitThread that wait for a change
+	alarms    alarms
+	clock     *timekeeper // nil with Options.Wake, as is tellClock, which is that of the tellers' alarms
+	tellClock *timekeeper
+	tried     chan struct{} // closed when each exchange of the start was tried to open once
+	bodies    *bodies
+	reading   *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
+	uploads   uploads
+	storage   storage
+	links     linkSecrets
 }
 
 // New returns an engine. It reads nothing yet.
@@ -114,6 +120,7 @@ func New(store Store, o Options) *Engine {
 		log:       o.Logger,
 		applied:   o.Applied,
 		observer:  o.Observer,
+		notify:    o.Notify,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
 		tried:     make(chan struct{}),
@@ -135,9 +142,15 @@ func New(store Store, o Options) *Engine {
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
 	e.alarms = alarms{set: map[string]*alarm{}, wake: o.Wake}
+	if o.Notify.Sender != nil {
+		e.tellers = newTellers(o.Wake)
+	}
 	if o.Wake == nil {
-		e.clock = &timekeeper{ring: func() { e.spawn(func() { e.RunDue(e.life) }) }}
+		e.clock, e.tellClock = e.newClock(), e.newClock()
 		e.alarms.wake = e.clock.wake
+		if e.tellers != nil {
+			e.tellers.alarms.wake = e.tellClock.wake
+		}
 	}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
@@ -198,8 +211,12 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	close(e.closing)
 	e.alarms.close()
+	if e.tellers != nil {
+		e.tellers.alarms.close()
+	}
 	if e.clock != nil {
 		e.clock.stop()
+		e.tellClock.stop()
 	}
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is

@@ -17,6 +17,7 @@ type running struct {
 	log     *eventlog.Log
 	machine *machine
 	logger  *slog.Logger
+	teller  *teller // nil where nothing is delivered
 
 	mu       sync.Mutex
 	requests map[string]time.Time    // the last authenticated request of each executor

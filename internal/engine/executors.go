@@ -75,7 +75,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 		return "", &exchange.Error{Code: exchange.CodeInternal, Message: internalSentence, Err: err}
 	}
 	cmd := &register{exchange.Register{
-		Once: r.Once, ID: r.ExecutorID, DisplayName: r.DisplayName, Capabilities: r.Capabilities, KeyHash: auth.Hash(key),
+		Once: r.Once, ID: r.ExecutorID, DisplayName: r.DisplayName, Capabilities: r.Capabilities, KeyHash: auth.Hash(key), Notify: kinds(r.Settings),
 	}}
 	if err := x.submit(ctx, cmd); err != nil {
 		return "", err
@@ -91,6 +91,7 @@ func (e *Engine) Register(ctx context.Context, exchangeID string, r Registration
 			Err:     refusal,
 		}
 	}
+	x.forgetSettings(r.ExecutorID)
 	x.called(r.ExecutorID)
 	return key, nil
 }

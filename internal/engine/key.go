@@ -57,7 +57,7 @@ func (x *running) noteKey(ctx context.Context, executorID string) error {
 	done, err := x.engine.profiles.take(patient, x.id, executorID)
 	if err == nil {
 		defer done()
-		err = x.changeProfile(patient, executorID, ProfileUpdate{})
+		err = x.changeProfile(patient, &exchange.UpdateExecutor{ID: executorID}, ProfileUpdate{})
 	}
 	if err == nil || x.engine.store.Fatal(err) {
 		return err

@@ -32,6 +32,7 @@ type machine struct {
 	feed  feed  // for those who follow the exchange
 	waits waits // those who wait for a thread
 
+	outbox   func(*exchange.State)       // told after each commit, and at first; must not wait; nil for nobody
 	deadline func(at time.Time, ok bool) // told when the next deadline of a thread changes; nil for nobody
 	due      time.Time                   // what it was told last
 	waiting  bool

@@ -33,6 +33,7 @@ const (
 // harmless are the names of members whose values are shown.
 var harmless = map[string]bool{
 	"type": true, "method": true, "enabled": true, "priority": true, "label": true, "labels": true,
+	"at": true, "reason": true, // of what the server turned off
 	"min_priority": true, "start": true, "end": true, "timezone": true, // preferences
 	"service": true, "entity_id": true, "project_id": true, "section_id": true, "team_id": true, "tasklist_id": true, // hooks
 }

@@ -214,6 +214,10 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 		original: map[string]originalDate{},
 	}
 	x.machine.deadline = x.deadline
+	if e.tellers != nil {
+		x.teller = newTeller(x)
+		x.machine.outbox = x.teller.noted
+	}
 	x.machine.feed.feeds = &e.feeds
 	if e.applied != nil {
 		x.machine.applied = func(events []eventlog.Event) { e.applied(id, events) }

@@ -48,8 +48,17 @@ func (e *Engine) Profile(ctx context.Context, c Caller, executorID string) (*Pro
 	return p, nil
 }
 
-// maskedSettings reads the settings of an executor for showing. Where there is no object there are none.
+// maskedSettings reads the settings of an executor for showing.
 func (x *running) maskedSettings(ctx context.Context, executor *exchange.Executor) (map[string]json.RawMessage, error) {
+	own, err := x.ownSettings(ctx, executor)
+	if err != nil {
+		return nil, err
+	}
+	return masked(own), nil
+}
+
+// ownSettings reads the settings of an executor. Where there is no object there are none.
+func (x *running) ownSettings(ctx context.Context, executor *exchange.Executor) (map[string]json.RawMessage, error) {
 	soon, cancel := context.WithTimeout(ctx, profilePatience)
 	defer cancel()
 	data, _, err := x.engine.store.Load(soon, profileKey(x.id, executor.ID))
@@ -59,5 +68,5 @@ func (x *running) maskedSettings(ctx context.Context, executor *exchange.Executo
 		}
 		return nil, fmt.Errorf("read the profile of %s: %w", executor.ID, err)
 	}
-	return masked(x.readProfile(executor, data).settings()), nil
+	return x.readProfile(executor, data).settings(), nil
 }

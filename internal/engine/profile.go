@@ -41,7 +41,7 @@ type profile map[string]json.RawMessage
 
 // identity are the members that the server writes, in the order of the file. A setting of one of
 // these names is ignored, as any server-set field in a body is.
-var identity = []string{"id", "exchange_id", "display_name", "capabilities", "api_key_hash", "created_at", "last_seen"}
+var identity = []string{"id", "exchange_id", "display_name", "capabilities", "api_key_hash", linkSecretName, "created_at", "last_seen"}
 
 // isSetting tells what an executor may keep in its profile from what only the server writes there.
 func isSetting(name string) bool { return name != "executor_id" && !slices.Contains(identity, name) }
@@ -81,7 +81,7 @@ func (p profile) settle(settings map[string]json.RawMessage) {
 	}
 }
 
-// set stores strings and lists of strings, which always encode.
+// set stores strings, lists and objects of what was read from JSON, which always encode.
 func (p profile) set(name string, value any) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -194,7 +194,9 @@ func (e *Engine) UpdateProfile(ctx context.Context, c Caller, executorID string,
 	// From here on the client's patience does not count: half an update is worse than one unanswered.
 	patient, cancel := e.detached(ctx, answerTime-time.Since(began))
 	defer cancel()
-	if err := x.changeProfile(patient, executorID, u); err != nil {
+	err = x.changeProfile(patient, cmd, u)
+	x.forgetSettings(executorID)
+	if err != nil {
 		if errors.Is(err, errRemoved) {
 			return errUnauthorized()
 		}
@@ -221,8 +223,9 @@ func inPart(err error) error {
 	return err
 }
 
-// changeProfile merges an update into the profile object.
-func (x *running) changeProfile(ctx context.Context, executorID string, u ProfileUpdate) error {
+// changeProfile merges an update into the profile object, and completes the announcement by what the object says then.
+func (x *running) changeProfile(ctx context.Context, cmd *exchange.UpdateExecutor, u ProfileUpdate) error {
+	executorID := cmd.ID
 	now := x.engine.store.Now()
 	return x.putProfile(ctx, executorID, func(old []byte) ([]byte, error) {
 		executor, ok := x.executor(executorID)
@@ -231,9 +234,10 @@ func (x *running) changeProfile(ctx context.Context, executorID string, u Profil
 		}
 		p := x.readProfile(executor, old)
 		p.describe(u.DisplayName, u.Capabilities)
-		p.settle(u.Settings)
+		p.settle(turnedOn(u.Settings))
 		p.set("api_key_hash", executor.KeyHash)
 		p.set("last_seen", wireTime(now))
+		cmd.Notify = kinds(p)
 		return p.encode()
 	})
 }
@@ -267,7 +271,7 @@ func (x *running) writeNewProfile(ctx context.Context, executorID, keyHash strin
 			return nil, errRepeated
 		}
 		p := newProfile(x.id, executor)
-		p.settle(settings)
+		p.settle(turnedOn(settings))
 		return p.encode()
 	}
 	data, err := encode()

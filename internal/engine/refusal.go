@@ -114,3 +114,9 @@ func opaque(err error) error {
 func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
+
+// codeIs reports whether an error is a refusal with that code.
+func codeIs(err error, code exchange.Code) bool {
+	refusal, ok := errors.AsType[*exchange.Error](err)
+	return ok && refusal.Code == code
+}

@@ -12,7 +12,7 @@ import (
 func TestDecodeRefusesAnswersThatCannotBe(t *testing.T) {
 	const x = 1 // the number of the only name
 	name := []byte{0, 1, 1, 'x', 0}
-	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0}
+	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0, 0}
 	thread := []byte{1, 'r', 0, 0, 0, 2, x, x, x, x, x, 0}
 	digests := bytes.Repeat([]byte{7}, 32)
 	answer := slices.Concat([]byte{2, x}, digests, []byte{200, 1, 0, 0, 1, 'r', x}) // of HTTP status 200, about the thread
@@ -32,7 +32,7 @@ func TestDecodeRefusesAnswersThatCannotBe(t *testing.T) {
 		"idle nobody":             answers([]byte{0, 1, 2}),
 		"idle twice":              answers([]byte{0, 2, 1, 0}),
 	} {
-		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
+		if _, err := exchange.Decode(bytes.NewReader(append(b, noOutbox...))); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

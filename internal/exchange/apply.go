@@ -23,9 +23,9 @@ func (s *State) Apply(e Event) {
 	case ExecutorRemoved:
 		s.applyRemoved(e)
 	case ThreadCreated:
-		s.applyCreated(e)
+		s.tell(e, s.applyCreated)
 	case StatusChanged:
-		s.applyStatus(e)
+		s.tell(e, s.applyStatus)
 	case MessageAdded:
 		s.applyMessage(e)
 	case ThreadImported:
@@ -35,6 +35,12 @@ func (s *State) Apply(e Event) {
 		return
 	case NoteAnswered:
 		s.applyAnswered(e)
+		return
+	case NoteDelivery:
+		s.applyDelivery(e)
+		return
+	case NoteLease:
+		s.applyLease(e)
 		return
 	case DayClosed:
 		return

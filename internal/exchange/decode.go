@@ -27,6 +27,7 @@ func Decode(r io.Reader) (*State, error) {
 	d.attachments(s.table)
 	d.answers(s)
 	d.idle(&s.register)
+	d.outbox(s)
 	if d.err == nil {
 		if _, err := d.r.ReadByte(); err == nil {
 			d.fail("more follows")
@@ -171,6 +172,8 @@ func (d *decoder) executors(r *register) {
 			d.fail("one who was removed has a key")
 			return
 		}
+		e.Notify = d.hearing()
+		r.hearers.count(e, 1)
 		if !opens {
 			continue
 		}

@@ -21,6 +21,7 @@ func Difference(a, b *State, same func(a, b At) bool) string {
 		func() string { return differentAnswers(a, b) },
 		func() string { return differentIdle(a, b) },
 		func() string { return differentAttachments(a, b) },
+		func() string { return differentOutboxes(a, b) },
 	} {
 		if d := differ(); d != "" {
 			return d
@@ -62,6 +63,7 @@ func differentExecutors(a, b *State) string {
 			differs(of, "has the key", a.register.opens(x), b.register.opens(y)),
 			differs(of, "created", stamp(x.CreatedAt), stamp(y.CreatedAt)),
 			differs(of, "removed", x.removed, y.removed),
+			differs(of, "notifications", x.Notify, y.Notify),
 		)
 		if d != "" {
 			return d

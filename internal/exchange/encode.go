@@ -8,7 +8,7 @@ import (
 
 // Version names what Apply makes of events and how Encode writes it. A snapshot is of use to its own
 // version only, so it is to be raised with every change of either.
-const Version = "3"
+const Version = "4"
 
 // The encoding, by which Decode goes too. Numbers are varints, those that may be negative zigzag
 // ones; a text is its length and its bytes.
@@ -19,7 +19,7 @@ const Version = "3"
 //	number    of executors; for each, in the order of registration:
 //	          text id, text display name, number and texts of the capabilities, text key hash,
 //	          time of creation, 1 where the key hash is this executor's and 0 where it is another's or empty,
-//	          1 where the executor was removed
+//	          1 where the executor was removed, what is known of its notifications as bits: 1 anything, 2 channels, 4 hooks
 //	number    of threads; for each, from the oldest updated to the newest:
 //	          text ref, text intent, time of the update less that of the thread before, time of creation
 //	          less that of the update, place less that of the thread before, names of status, who set it,
@@ -33,6 +33,7 @@ const Version = "3"
 //	number    of attachments that events have named; for each, in the order of the log:
 //	          the hash of its key, in 8 bytes
 //	          as answersencode.go says: answers, and who has done nothing yet
+//	          as outboxencode.go says: what is to be told to whom
 //
 // The order of threads is that of the list of all, so that the lists are rebuilt by appending.
 
@@ -83,6 +84,7 @@ func (f *Frozen) Encode(w io.Writer) error {
 	e.attachments(f.table)
 	e.answers(f.table)
 	e.idle(&f.register)
+	e.outbox(&f.table.outbox)
 	e.flush(0)
 	return e.err
 }
@@ -114,6 +116,7 @@ func (e *encoder) executors(r *register) {
 		e.signed(x.CreatedAt.UnixMilli())
 		e.flag(r.opens(x))
 		e.flag(x.removed)
+		e.number(x.Notify.bits())
 		e.flush(flushAt)
 	}
 }

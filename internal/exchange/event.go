@@ -19,7 +19,7 @@ const (
 	ThreadImported     = "thread_imported"
 	ExchangeOpened     = "exchange_opened"
 	DayClosed          = "day_closed"
-	// NoteAnswered is in once.go.
+	// NoteAnswered is in once.go, NoteDelivery in deliver.go, NoteLease in lease.go.
 
 	NotePrefix = "note_"
 )

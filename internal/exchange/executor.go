@@ -15,6 +15,7 @@ type Executor struct {
 	Capabilities []string
 	KeyHash      string // "" for one of the original server whose profile is gone: no key opens it
 	CreatedAt    time.Time
+	Notify       Hearing
 
 	sorted  []string // its capabilities, where they are many
 	removed bool     // it has left: nothing but its id and its dates is kept, and no State hands it out
@@ -28,6 +29,7 @@ type register struct {
 	keys      map[string]owner // by the hash of the key
 	idle      map[string]bool  // who has caused no event since being registered; in a fork false for who has now
 	shared    bool             // a frozen copy has the same maps
+	hearers   hearers          // not counted in a fork
 }
 
 // owner is whose a key is. In a fork it may be nobody's any more that in its base is somebody's.
@@ -123,8 +125,14 @@ func (s *State) putExecutor(e *Executor) {
 	before, known := s.everKnown(e.ID)
 	if !known {
 		r.ids = append(r.ids, e.ID)
-	} else if before.KeyHash != e.KeyHash {
-		s.giveUp(before)
+	} else {
+		s.formerly(before, e)
+		if before.KeyHash != e.KeyHash {
+			s.giveUp(before)
+		}
+	}
+	if r.hearers.count(e, 1); known {
+		r.hearers.count(before, -1)
 	}
 	r.executors[e.ID] = e
 	// Two profiles of the original server may hold one hash (a copied file): it stays the first one's.

@@ -18,6 +18,8 @@ type overlay struct {
 	terms   map[string]*Terms // nil where they were removed; the thread is in list
 	seen    map[string]time.Time
 	answers map[forkedKey]answer
+	rounds  map[int64]int64 // of deliveries, by the seq of the event
+	lease   *Lease          // nil for none
 }
 
 // placed is a thread with its place in the order of updates.

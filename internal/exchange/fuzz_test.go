@@ -34,7 +34,7 @@ func FuzzRef(f *testing.F) {
 
 var eventTypes = []string{
 	exchange.ExecutorRegistered, exchange.ExecutorUpdated, exchange.ExecutorRemoved, exchange.ThreadCreated, exchange.StatusChanged, exchange.MessageAdded,
-	exchange.ThreadImported, exchange.ExchangeOpened, exchange.DayClosed, "note_x", "unheard_of", exchange.NoteAnswered,
+	exchange.ThreadImported, exchange.ExchangeOpened, exchange.DayClosed, "note_x", "unheard_of", exchange.NoteAnswered, exchange.NoteLease, exchange.NoteDelivery,
 }
 
 // No payload, of any type of event, old or new, makes Apply panic or leaves a state that can't be
@@ -49,6 +49,9 @@ func FuzzApply(f *testing.F) {
 			`{"executors":{"phone":{"capabilities":[[1]],"api_key_hash":"k"},"x":null}}`, `[]`, `null`, `{`, "\xff", `{"mess": [` + "\xff" + `]}`, `{"display_name":"\ud800"}`,
 			`{"key":"AAAAAAAAAAAAAAAAAAAAAA==","request":"AAAAAAAAAAAAAAAAAAAAAA==","status":409,"code":"x","error":{},"thread_status":7}`,
 			`{"key":"AAAAAAAAAAAAAAAAAAAAAA==","request":"AAAAAAAAAAAAAAAAAAAAAA==","status":200,"ref":"2026-02-01-XY1Z","thread_status":"claimed"}`,
+			`{"holder":"a","duration_ms":20000,"notify":["hooks"]}`, `{"holder":"a","duration_ms":-1,"notify":{"hooks":true}}`,
+			`{"event":2,"ref":"x","round":1,"told":1,"outcomes":[{"executor":"phone","channel":"channel 0 ntfy","attempt":1,"outcome":"retry","next":"2026-02-01T00:01:00Z","external_id":"7"}]}`,
+			`{"event":2,"round":1,"told":0,"outcomes":[{"executor":"a","attempt":-7,"outcome":"delivered","status":-1},{"executor":"a","outcome":"deferred","next":"9999-12-31T23:59:59Z"},7]}`,
 		} {
 			f.Add(byte(i), i%2 == 0, "2026-02-01-XY1Z", "phone", []byte(payload))
 		}
@@ -65,7 +68,7 @@ func FuzzApply(f *testing.F) {
 			}
 			on.Apply(kept.keep(exchange.Event{Seq: seq, TS: ts, Thread: thread, Type: typ, Actor: actor, Payload: payload}))
 		}
-		apply(s, exchange.ExecutorRegistered, "", "phone", []byte(`{"api_key_hash":"k"}`))
+		apply(s, exchange.ExecutorRegistered, "", "phone", []byte(`{"api_key_hash":"k","notify":["channels"]}`))
 		apply(s, exchange.ThreadCreated, "2026-02-01-XY1Z", "phone", []byte(`{"intent":"x"}`))
 		apply(s, exchange.ThreadCreated, "2026-02-01-AAAA", "phone", []byte(`{"intent":"y"}`))
 		for _, on := range []*exchange.State{s.Fork(), s} {

@@ -14,12 +14,14 @@ type UpdateExecutor struct {
 	ID           string
 	DisplayName  *string // "" is replaced by ID
 	Capabilities *[]string
+	Notify       *[]string // the kinds of notification that its settings may have
 }
 
 type updated struct {
 	DisplayName  *string   `json:"display_name,omitempty"`
 	Capabilities *[]string `json:"capabilities,omitempty"`
 	KeyHash      string    `json:"api_key_hash,omitempty"`
+	Notify       *[]string `json:"notify,omitempty"`
 }
 
 // Decide implements Command. The settings themselves are no part of it: they may be secret, so they
@@ -31,7 +33,7 @@ func (c *UpdateExecutor) Decide(s *State, _ time.Time) ([]Draft, *Error) {
 	if c.ID != c.Executor {
 		return nil, refuse(CodeNotYourProfile, "Can only update your own profile")
 	}
-	p := updated{DisplayName: c.DisplayName, Capabilities: c.Capabilities}
+	p := updated{DisplayName: c.DisplayName, Capabilities: c.Capabilities, Notify: c.Notify}
 	if p.DisplayName != nil && *p.DisplayName == "" {
 		p.DisplayName = &c.ID
 	}

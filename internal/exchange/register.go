@@ -21,13 +21,15 @@ type Register struct {
 	ID           string
 	DisplayName  string // "" is replaced by ID
 	Capabilities []string
-	KeyHash      string // base64 SHA-256 of the whole API key
+	KeyHash      string    // base64 SHA-256 of the whole API key
+	Notify       *[]string // the kinds of notification that its settings may have; nil is not known
 }
 
 type registered struct {
-	DisplayName  string   `json:"display_name"`
-	Capabilities []string `json:"capabilities"`
-	KeyHash      string   `json:"api_key_hash"`
+	DisplayName  string    `json:"display_name"`
+	Capabilities []string  `json:"capabilities"`
+	KeyHash      string    `json:"api_key_hash"`
+	Notify       *[]string `json:"notify,omitempty"`
 }
 
 // Decide implements Command. The log is the arbiter of ids: of two registrations of one id, the one
@@ -47,7 +49,7 @@ func (c *Register) Decide(s *State, now time.Time) ([]Draft, *Error) {
 			return nil, refusal
 		}
 	}
-	p := registered{DisplayName: c.DisplayName, Capabilities: c.Capabilities, KeyHash: c.KeyHash}
+	p := registered{DisplayName: c.DisplayName, Capabilities: c.Capabilities, KeyHash: c.KeyHash, Notify: c.Notify}
 	if p.DisplayName == "" {
 		p.DisplayName = c.ID
 	}
@@ -87,6 +89,7 @@ type identity struct {
 	DisplayName  json.RawMessage `json:"display_name"`
 	Capabilities json.RawMessage `json:"capabilities"`
 	KeyHash      json.RawMessage `json:"api_key_hash"`
+	Notify       json.RawMessage `json:"notify"`
 }
 
 // over returns e with what the identity names replaced.
@@ -106,6 +109,7 @@ func (i identity) over(e Executor) *Executor {
 	if given(i.KeyHash) {
 		e.KeyHash = text(i.KeyHash)
 	}
+	e.Notify = hearingOf(i.Notify, e.Notify)
 	return &e
 }
 

@@ -159,7 +159,7 @@ func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
 func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 	const x = 1 // the number of the only name
 	name := []byte{0, 1, 1, 'x', 0}
-	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0}
+	executor := []byte{1, 'e', 0, 0, 1, 'k', 0, 1, 0, 0}
 	thread := []byte{1, 'r', 0, 0, 0, 2, x, x, x, x, x, 0}
 	terms := []byte{1, 1<<2 | 1, 1, 1, 'c', 0, 0, 0, 2}                                                          // of thread 1: confirm_before, needed by, one capability
 	none := []byte{0, 0}                                                                                         // no imports, and no history of the thread
@@ -173,11 +173,13 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"empty name":               {0, 1, 0, 0, 0, 0, 0},
 		"flag of two":              {0, 1, 1, 'x', 2, 0, 0, 0},
 		"executor twice":           slices.Concat(name, []byte{2}, executor, executor, []byte{0, 0}),
-		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1, 0}, []byte{0, 0}),
-		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1, 0}, []byte{0, 0}),
-		"removed, with a key":      slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 1}, []byte{0, 0}),
-		"removed, with another's":  slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 0, 1}, []byte{0, 0}),
-		"half removed":             slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 2}, []byte{0, 0}),
+		"one key, two executors":   slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 1, 0, 0}, []byte{0, 0}),
+		"no key that opens":        slices.Concat(name, []byte{1, 1, 'e', 0, 0, 0, 0, 1, 0, 0}, []byte{0, 0}),
+		"removed, with a key":      slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 1, 0}, []byte{0, 0}),
+		"removed, with another's":  slices.Concat(name, []byte{2}, executor, []byte{1, 'f', 0, 0, 1, 'k', 0, 0, 1, 0}, []byte{0, 0}),
+		"hears without a word":     slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 0, 2}, []byte{0, 0}),
+		"hears too much":           slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 0, 8}, []byte{0, 0}),
+		"half removed":             slices.Concat(name, []byte{1, 1, 'e', 0, 0, 1, 'k', 0, 1, 2, 0}, []byte{0, 0}),
 		"thread twice":             slices.Concat(name, []byte{0, 2}, thread, thread, []byte{0}),
 		"thread without a place":   slices.Concat(name, []byte{0, 1, 1, 'r', 0, 0, 0, 0, x, x, x, x, x, 0, 0}),
 		"thread before another":    slices.Concat(name, []byte{0, 2}, thread, []byte{1, 's', 0, 0, 0, 1, x, x, x, x, x, 0, 0}),
@@ -206,12 +208,15 @@ func TestDecodeRefusesWhatCannotBe(t *testing.T) {
 		"history by nobody known":  slices.Concat(said, []byte{0, 1, 0, x, 2, 0, 0}),
 		"terms with unknown flags": alone([]byte{1, 1, 1<<5 | 1<<2, 0, 0, 0, 0}),
 	} {
-		b = append(b, 0, 0) // no answers, and nobody idle
+		b = append(append(b, 0, 0), noOutbox...) // no answers, nobody idle
 		if _, err := exchange.Decode(bytes.NewReader(b)); (err == nil) != (what == "") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
+
+// noOutbox is a snapshot's outbox in which nothing ever was.
+var noOutbox = make([]byte, 8)
 
 // What is cut off, has a byte too many, or comes from a reader that fails is refused.
 func TestDecodeWantsAllOfIt(t *testing.T) {

@@ -43,6 +43,7 @@ type table struct {
 	terms       sparse
 	deadlines   deadlines
 	answers     answers
+	outbox      outbox
 	attachments pages[uint64] // hashes of the keys that events have named
 	scratch     []byte
 }
@@ -50,7 +51,7 @@ type table struct {
 func newTable() *table {
 	t := &table{
 		slots: newPages[slot](slotShift), messages: newPages[said](saidShift), turns: newPages[turn](turnShift), names: newNames(),
-		index: newIndex(), attachments: newPages[uint64](attachmentShift),
+		index: newIndex(), attachments: newPages[uint64](attachmentShift), outbox: outbox{delivered: newDelivered()},
 	}
 	t.deadlines = deadlines{table: t, place: map[uint32]int{}}
 	t.slots.add(slot{place: firstPlace}) // 0 is none
@@ -169,6 +170,6 @@ func (t *table) freeze() *table {
 	return &table{
 		slots: t.slots.freeze(), messages: t.messages.freeze(), turns: t.turns.freeze(), texts: t.texts.freeze(), names: t.names.freeze(),
 		recent: chain{newest: t.recent.newest, oldest: t.recent.oldest, count: t.recent.count},
-		terms:  t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(),
+		terms:  t.terms.freeze(), answers: t.answers.freeze(), attachments: t.attachments.freeze(), outbox: t.outbox.freeze(),
 	}
 }

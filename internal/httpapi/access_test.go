@@ -62,7 +62,7 @@ func TestClientAddress(t *testing.T) {
 // Ensure how much one address may do, for how long the rest waits, and that others don't.
 func TestAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a attempts
+		a := attempts[netip.Addr]{most: maxAttempts}
 		one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 		for range 3 {
 			for i := range maxAttempts {
@@ -94,7 +94,7 @@ func TestAttempts(t *testing.T) {
 // are no more than half of what is remembered, and that all are forgotten in the end.
 func TestAttemptsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a attempts
+		a := attempts[netip.Addr]{most: maxAttempts}
 		busy := netip.MustParseAddr("192.0.2.1")
 		for range maxAttempts {
 			a.add(busy)

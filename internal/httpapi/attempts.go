@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -19,28 +18,30 @@ const (
 	maxAddresses = 1 << 16
 )
 
-// attempts counts what comes from each address. The first of an address begins its minute. Memory is
-// bounded: there are two generations of addresses, of at most half of all each, and the older one is
+// attempts counts what comes from each address, or each executor. The first of one begins its minute. Memory is
+// bounded: there are two generations of them, of at most half of all each, and the older one is
 // forgotten when the younger is full or has seen a minute, whichever is first.
-type attempts struct {
+type attempts[Who comparable] struct {
+	most int // in a minute
+
 	mu         sync.Mutex
 	begun      time.Time // of the younger generation
-	young, old map[netip.Addr]minute
+	young, old map[Who]minute
 }
 
-// minute is what an address has done since its beginning.
+// minute is what somebody has done since its beginning.
 type minute struct {
 	begun time.Time
 	count int
 }
 
-// add counts one more, and returns how long the address has to wait where that is too many; 0 where not.
-func (a *attempts) add(at netip.Addr) (wait time.Duration) {
+// add counts one more, and returns how long its sender has to wait where that is too many; 0 where not.
+func (a *attempts[Who]) add(at Who) (wait time.Duration) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := a.minute(at, now)
-	if m.count < maxAttempts {
+	if m.count < a.most {
 		m.count++
 	} else {
 		wait = m.begun.Add(attemptsTime).Sub(now)
@@ -50,18 +51,18 @@ func (a *attempts) add(at netip.Addr) (wait time.Duration) {
 }
 
 // spent is what add would return, and counts nothing.
-func (a *attempts) spent(at netip.Addr) (wait time.Duration) {
+func (a *attempts[Who]) spent(at Who) (wait time.Duration) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if m := a.minute(at, now); m.count >= maxAttempts {
+	if m := a.minute(at, now); m.count >= a.most {
 		return m.begun.Add(attemptsTime).Sub(now)
 	}
 	return 0
 }
 
-// minute returns the one that the address is in. a.mu must be held.
-func (a *attempts) minute(at netip.Addr, now time.Time) minute {
+// minute returns the one that somebody is in. a.mu must be held.
+func (a *attempts[Who]) minute(at Who, now time.Time) minute {
 	m, known := a.young[at]
 	if !known {
 		m = a.old[at]
@@ -72,13 +73,13 @@ func (a *attempts) minute(at netip.Addr, now time.Time) minute {
 	return m
 }
 
-// put remembers an address. a.mu must be held.
-func (a *attempts) put(at netip.Addr, m minute, now time.Time) {
+// put remembers somebody. a.mu must be held.
+func (a *attempts[Who]) put(at Who, m minute, now time.Time) {
 	if _, known := a.young[at]; !known && (len(a.young) >= maxAddresses/2 || now.Sub(a.begun) >= attemptsTime) {
 		a.old, a.young, a.begun = a.young, nil, now
 	}
 	if a.young == nil {
-		a.young = map[netip.Addr]minute{}
+		a.young = map[Who]minute{}
 	}
 	a.young[at] = m
 }
@@ -96,5 +97,9 @@ func (e *errTooMany) Unwrap() error { return e.refusal }
 func (e *errTooMany) seconds() int { return int((e.wait + time.Second - 1) / time.Second) }
 
 func tooMany(what string, wait time.Duration) error {
-	return &errTooMany{&exchange.Error{Code: exchange.CodeRateLimited, Message: "Too many " + what + " came from your address; try again later"}, wait}
+	return tooManyOf("Too many "+what+" came from your address; try again later", wait)
+}
+
+func tooManyOf(sentence string, wait time.Duration) error {
+	return &errTooMany{&exchange.Error{Code: exchange.CodeRateLimited, Message: sentence}, wait}
 }

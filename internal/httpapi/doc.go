@@ -31,6 +31,7 @@
 //   - Neither a line of the log nor a metric holds what only a client knows: no key, wherever it was put, no query
 //     and no name as a label (observe.go).
 //   - The registration token is kept as a hash, compared in constant time, and never logged.
+//   - What follows /a/ in a path is a secret (claimlink.go): it is in no line of the log and in no answer.
 //   - Somebody's file is never run by a browser: its type is not guessed, what may hold a script is for saving, and a
 //     sandbox is around all of it. No file and no thread's photos are in memory at once (stream.go).
 //   - No request keeps a connection for longer than the limits of limits.go allow, but for streams (events.go), which

@@ -73,6 +73,10 @@ func (d document) VisitGetExecutorResponse(w http.ResponseWriter) error {
 	return d.send(w)
 }
 
+func (d document) VisitTestNotificationsResponse(w http.ResponseWriter) error {
+	return d.send(w)
+}
+
 func (d document) VisitListCapabilitiesResponse(w http.ResponseWriter) error {
 	return d.send(w)
 }

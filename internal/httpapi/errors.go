@@ -60,6 +60,13 @@ var outcomes = map[exchange.Code]outcome{
 // the handlers, and panics. Anything but an *exchange.Error is an internal error, whose text goes to
 // the log only.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refuseWith(w, r, err, func(w http.ResponseWriter, status int, message string, code exchange.Code) error {
+		return writeJSON(w, status, appendError(nil, message, code))
+	})
+}
+
+// refuseWith is refuse for answers that are no JSON.
+func refuseWith(w http.ResponseWriter, r *http.Request, err error, write func(w http.ResponseWriter, status int, message string, code exchange.Code) error) {
 	c := callOf(r.Context())
 	if c.answer.status != 0 {
 		c.log(r, slog.LevelDebug, "the answer broke off", err)
@@ -90,7 +97,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if o.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="mess-exchange"`)
 	}
-	_ = writeJSON(w, o.status, appendError(nil, message, refusal.Code)) // fails where nobody is left to tell
+	_ = write(w, o.status, message, refusal.Code) // fails where nobody is left to tell
 }
 
 // refusalOf returns the refusal that err is, with a code that has an outcome.

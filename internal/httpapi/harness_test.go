@@ -232,10 +232,10 @@ func conforms(r *http.Request, a response) error {
 	asked.URL.RawPath = strings.TrimSuffix(asked.URL.RawPath, "/")
 	route, params, err := contractRoutes().FindRoute(asked)
 	if err != nil || a.status == http.StatusMethodNotAllowed {
-		if a.status >= 400 {
+		if page := strings.HasPrefix(h.Get("Content-Type"), "text/html"); a.status >= 400 && !(page && strings.HasPrefix(r.URL.Path, claimPath)) {
 			return isError(a)
 		}
-		return nil // the contract itself, its page
+		return nil // the contract itself, its page, and that of a link
 	}
 	return openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: asked, PathParams: params, Route: route},

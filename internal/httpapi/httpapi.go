@@ -44,6 +44,10 @@ type Exchange interface {
 	UpdateProfile(ctx context.Context, c engine.Caller, executorID string, u engine.ProfileUpdate) error
 	RotateKey(ctx context.Context, c engine.Caller, executorID string) (apiKey string, err error)
 	Remove(ctx context.Context, c engine.Caller, executorID string) error
+	TestNotifications(ctx context.Context, c engine.Caller, executorID string) ([]engine.TestResult, error)
+	Deliveries(ctx context.Context, c engine.Caller, executorID string, before int64, limit int) (engine.DeliveryPage, error)
+	ReadLink(ctx context.Context, token string) (*engine.LinkedThread, error)
+	ClaimByLink(ctx context.Context, token string) (*engine.LinkedThread, error)
 	Recognizes(apiKey string) bool
 	Prove(ctx context.Context, c engine.Caller) error
 	Ready(ctx context.Context) error
@@ -84,6 +88,7 @@ type handlers struct {
 	options  Options
 	lists    lists
 	imports  *semaphore.Weighted // imports that are being read
+	tests    attempts[executorName]
 }
 
 var _ server.StrictServerInterface = (*handlers)(nil)
@@ -117,7 +122,9 @@ func New(e Exchange, o Options) http.Handler {
 	if o.Metrics != nil {
 		root.Method(http.MethodGet, "/metrics", o.Metrics)
 	}
-	strict := server.NewStrictHandlerWithOptions(&handlers{exchange: e, options: o, imports: semaphore.NewWeighted(mostImports)}, nil, server.StrictHTTPServerOptions{
+	mountClaimLinks(root, e, o.Access)
+	h := &handlers{exchange: e, options: o, imports: semaphore.NewWeighted(mostImports), tests: attempts[executorName]{most: mostTests}}
+	strict := server.NewStrictHandlerWithOptions(h, nil, server.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseUnbound,
 		ResponseErrorHandlerFunc: refuse,
 	})

@@ -203,7 +203,7 @@ func (c *call) finish(r *http.Request, begun time.Time) {
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
 		slog.String("operation", c.operation.id),
-		slog.String("path", withoutKeys(r.URL.Path)),
+		slog.String("path", loggedPath(r)),
 		slog.Int("status", c.answer.status),
 		slog.Int64("bytes", c.answer.bytes),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
@@ -216,7 +216,7 @@ func (c *call) log(r *http.Request, level slog.Level, message string, err error)
 	c.logger.LogAttrs(r.Context(), level, message,
 		slog.String("request_id", c.id),
 		slog.String("method", r.Method),
-		slog.String("path", withoutKeys(r.URL.Path)),
+		slog.String("path", loggedPath(r)),
 		slog.Any("error", err),
 	)
 }

@@ -113,6 +113,14 @@ func executorBreaches(phone, stranger string) []breach {
 		{"nobody's removal", "DELETE", "/executors/nobody", "", phone, 403, "not_your_profile", nil},
 		{"reading nobody", "GET", "/executors/nobody", "", phone, 404, "executor_not_found", nil},
 		{"reading a path", "GET", "/executors/..%2F..%2Fagent", "", phone, 404, "executor_not_found", nil},
+		{"no key, deliveries", "GET", "/executors/phone/deliveries?limit=x", "", "", 401, "unauthorized", nil},
+		{"foreign key, test", "POST", "/executors/phone/notifications/test", big, stranger, 403, "wrong_exchange", text},
+		{"method of deliveries", "POST", "/executors/phone/deliveries", "{", phone, 405, "method_not_allowed", text},
+		{"method of a test", "GET", "/executors/agent/notifications/test", "", phone, 405, "method_not_allowed", nil},
+		{"bad parameter, another's deliveries", "GET", "/executors/agent/deliveries?limit=0", "", phone, 400, "invalid", nil},
+		{"another's deliveries, cursor of nobody", "GET", "/executors/agent/deliveries?cursor=x", "", phone, 403, "not_your_profile", nil},
+		{"another's test, whatever is sent", "POST", "/executors/agent/notifications/test", "{", phone, 403, "not_your_profile", text},
+		{"nobody's test", "POST", "/executors/nobody/notifications/test", "", phone, 403, "not_your_profile", nil},
 		{"settings as they are shown, another's profile", "PATCH", "/executors/agent", `{"notifications":[{"type":"ntfy","topic":"***"}]}`, phone, 400, "invalid", nil},
 	}
 }

@@ -130,6 +130,36 @@ func (w willing) RotateKey(ctx context.Context, _ engine.Caller, _ string) (stri
 
 func (w willing) Remove(ctx context.Context, _ engine.Caller, _ string) error { return w.do(ctx) }
 
+func (w willing) TestNotifications(ctx context.Context, _ engine.Caller, _ string) ([]engine.TestResult, error) {
+	return []engine.TestResult{
+		{Channel: "channel 0 ntfy", Outcome: "delivered", Status: 200},
+		{Channel: "channel 1 webhook", Outcome: "retry", Reason: "no answer in time"},
+	}, w.do(ctx)
+}
+
+func (w willing) Deliveries(ctx context.Context, _ engine.Caller, _ string, before int64, limit int) (engine.DeliveryPage, error) {
+	return engine.DeliveryPage{
+		Deliveries: []engine.Delivery{
+			{ID: "msg_A", Ref: "2026-02-01-XY1Z", EventType: "thread_created", Channel: "channel 0 ntfy", Status: "delivered", Attempts: 1, HTTPStatus: 200, Created: someTime, Updated: someTime},
+			{
+				ID: "msg_B", Ref: "2026-02-01-XY1Z", EventType: "status_changed", Channel: "on_request_claimed 1 linear", Status: "retry",
+				Reason: "no answer in time", Next: someTime, Created: someTime, Updated: someTime,
+			},
+		},
+		Next: before + int64(limit),
+	}, w.do(ctx)
+}
+
+func (w willing) ReadLink(ctx context.Context, _ string) (*engine.LinkedThread, error) {
+	return &engine.LinkedThread{Executor: "phone", Thread: someThread("2026-02-01-XY1Z").Thread}, w.do(ctx)
+}
+
+func (w willing) ClaimByLink(ctx context.Context, _ string) (*engine.LinkedThread, error) {
+	t := someThread("2026-02-01-XY1Z").Thread
+	t.Status, t.Executor = "claimed", "phone"
+	return &engine.LinkedThread{Executor: "phone", Thread: t}, w.do(ctx)
+}
+
 func (w willing) Recognizes(key string) bool { return key == goodKey || key == foreignKey }
 
 func (w willing) Prove(ctx context.Context, _ engine.Caller) error { return w.do(ctx) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 
@@ -23,7 +24,7 @@ type gate struct {
 	room       *semaphore.Weighted              // bytes of large bodies in memory
 	operations map[string]map[string]*operation // by chi's pattern, which is the contract's path, and by method
 
-	registrations, wrongKeys attempts // by the address they come from
+	registrations, wrongKeys attempts[netip.Addr] // by the address they come from
 }
 
 // operation is what the contract says about a method of a path, or Unmatched.
@@ -45,7 +46,10 @@ type operation struct {
 }
 
 func newGate(doc *openapi3.T, e Exchange, access Access, router *chi.Mux) *gate {
-	g := &gate{exchange: e, access: access, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{}}
+	g := &gate{
+		exchange: e, access: access, router: router, room: semaphore.NewWeighted(maxBodies), operations: map[string]map[string]*operation{},
+		registrations: attempts[netip.Addr]{most: maxAttempts}, wrongKeys: attempts[netip.Addr]{most: maxAttempts},
+	}
 	for path, item := range doc.Paths.Map() {
 		g.operations[path] = map[string]*operation{}
 		for method, op := range item.Operations() {

@@ -19,6 +19,7 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/bucket"
 	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 	"github.com/mess-exchange/mess-exchange/internal/httpapi"
 )
 
@@ -43,6 +44,14 @@ func full() *Metrics {
 	for _, operation := range bucket.Operations {
 		for _, failure := range append([]bucket.Failure{""}, bucket.Failures...) {
 			m.Storage(operation, time.Millisecond, failure)
+		}
+	}
+	n := m.WatchNotifications(func() engine.Stats {
+		return engine.Stats{Outbox: exchange.Outbox{Events: 9, Tries: 10, Lost: 11}, OldestDue: 12 * time.Second}
+	})
+	for _, channel := range append(channelTypes, "pigeon") {
+		for _, outcome := range append(deliveryEnds, "lost on the way") {
+			n.Delivered(channel, outcome)
 		}
 	}
 	get, other := m.Operation("getRequest"), m.Operation(httpapi.Unmatched)
@@ -118,6 +127,7 @@ func TestFromTheStart(t *testing.T) {
 	m := New("1.2.3", "s3")
 	m.WatchEngine(func() engine.Stats { return engine.Stats{} })
 	m.WatchConnections(func() int { return 0 }, 8)
+	m.WatchNotifications(func() engine.Stats { return engine.Stats{} })
 	m.Operation("getRequest")
 	all := gathered(t, m)
 	for name, f := range gathered(t, full()) {
@@ -192,8 +202,9 @@ func labelsOf(f *dto.MetricFamily) (names []string) {
 var bounded = map[string]*regexp.Regexp{
 	"version": regexp.MustCompile(`^(1\.2\.3|go1.*)$`), "goversion": regexp.MustCompile(`^go1`), "storage": regexp.MustCompile(`^(filesystem|s3)$`),
 	"operation": regexp.MustCompile(`^(getRequest|unmatched|read|write|list|stat|delete)$`), "status": regexp.MustCompile(`^([1-5]\d\d|cut)$`),
-	"outcome": regexp.MustCompile(`^(stored|lost|unavailable|unknown|failed)$`), "from": regexp.MustCompile(`^(snapshot|log)$`),
-	"kind": regexp.MustCompile(`^(stream|read|full|refused|timeout|unreachable|unknown|fatal)$`), "quantile": regexp.MustCompile(`^[01]`),
+	"outcome": regexp.MustCompile(`^(stored|lost|unavailable|unknown|failed|delivered|retry|deferred|dropped|other)$`), "from": regexp.MustCompile(`^(snapshot|log)$`),
+	"channel": regexp.MustCompile(`^(` + strings.Join(channelTypes, "|") + `)$`),
+	"kind":    regexp.MustCompile(`^(stream|read|full|refused|timeout|unreachable|unknown|fatal)$`), "quantile": regexp.MustCompile(`^[01]`),
 }
 
 func TestLabelsAreBounded(t *testing.T) {

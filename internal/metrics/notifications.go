@@ -1,9 +1,9 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mess-exchange/mess-exchange/internal/engine"
 )
 
 // other stands for a channel or an outcome that is not in the lists: what comes from somebody's profile must not
@@ -15,30 +15,23 @@ var (
 	deliveryEnds = []string{"delivered", "retry", "deferred", "failed", "dropped", other}
 )
 
-// Outbox is what is still to be told, of all open exchanges together.
-type Outbox struct {
-	Events    int           // of which somebody is still to be told
-	Tries     int           // deliveries that are to be tried again
-	Lost      uint64        // events that were given up because there were too many
-	OldestDue time.Duration // how long the delivery that is due for longest has been due; 0 where none is
-}
-
 // Notifications are the metrics of what executors are told.
 type Notifications struct {
-	outbox func() Outbox
+	stats func() engine.Stats
 
 	events, tries, lost, oldest *prometheus.Desc
 	deliveries                  map[string]map[string]prometheus.Counter // by channel and outcome
 }
 
-// WatchNotifications has the outbox asked for at each scrape. What it returns is to be told of deliveries.
-func (m *Metrics) WatchNotifications(outbox func() Outbox) *Notifications {
+// WatchNotifications has the outbox asked for at each scrape, and not before. What it returns is to be told of
+// deliveries.
+func (m *Metrics) WatchNotifications(stats func() engine.Stats) *Notifications {
 	describe := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 	n := &Notifications{
-		outbox: outbox,
+		stats:  stats,
 		events: describe("mess_outbox_events", "Events of which somebody is still to be told."),
 		tries:  describe("mess_outbox_retries", "Deliveries that failed and are to be tried again."),
-		lost:   describe("mess_outbox_lost_total", "Events that nobody was told of because too many were waiting."),
+		lost:   describe("mess_outbox_lost", "Events of the open exchanges that nobody was told of because too many were waiting."),
 		oldest: describe("mess_outbox_oldest_due_seconds", "How long the delivery that is due for longest has been due."),
 	}
 	vector := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -78,9 +71,10 @@ func (n *Notifications) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (n *Notifications) Collect(to chan<- prometheus.Metric) {
-	o := n.outbox()
+	s := n.stats()
+	o := s.Outbox
 	to <- prometheus.MustNewConstMetric(n.events, prometheus.GaugeValue, float64(o.Events))
 	to <- prometheus.MustNewConstMetric(n.tries, prometheus.GaugeValue, float64(o.Tries))
-	to <- prometheus.MustNewConstMetric(n.lost, prometheus.CounterValue, float64(o.Lost))
-	to <- prometheus.MustNewConstMetric(n.oldest, prometheus.GaugeValue, o.OldestDue.Seconds())
+	to <- prometheus.MustNewConstMetric(n.lost, prometheus.GaugeValue, float64(o.Lost))
+	to <- prometheus.MustNewConstMetric(n.oldest, prometheus.GaugeValue, s.OldestDue.Seconds())
 }

@@ -28,8 +28,13 @@ func (w Way) String() string {
 // at every replica and after a restart, so that a receiver can tell a repetition from something new. It says
 // nothing about what it was made from, and has no dot in it, which would blur what a webhook's signature covers.
 func DeliveryID(exchangeID string, seq int64, executor string, w Way) string {
+	return DeliveryIDOf(exchangeID, seq, executor, w.String())
+}
+
+// DeliveryIDOf is DeliveryID for the name of a way, as it stands in delivery records.
+func DeliveryIDOf(exchangeID string, seq int64, executor, way string) string {
 	h := sha256.New()
-	for _, part := range []string{exchangeID, strconv.FormatInt(seq, 10), executor, w.String()} {
+	for _, part := range []string{exchangeID, strconv.FormatInt(seq, 10), executor, way} {
 		// With its length in front of it, no part can run into the next.
 		h.Write(binary.AppendUvarint(nil, uint64(len(part))))
 		h.Write([]byte(part))

@@ -1,5 +1,11 @@
 package notify
 
+import (
+	"time"
+
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
+)
+
 // EventType is what a notification is about. The words are those of the log, and receivers know them.
 type EventType string
 
@@ -8,6 +14,9 @@ const (
 	ThreadCreated EventType = "thread_created"
 	StatusChanged EventType = "status_changed"
 )
+
+// Test is the type of a notification that is about no event: whoever gets it has asked for it.
+const Test EventType = "test"
 
 // Notification is what someone is told, whatever channel it takes.
 type Notification struct {
@@ -33,5 +42,19 @@ func newNotification(typ EventType, t Thread) Notification {
 		Title:  title,
 		Body:   t.Intent + "\n\nRef: " + t.Ref + "\nPriority: " + t.Priority,
 		Thread: t,
+	}
+}
+
+// NewTest is a notification that an executor sends to itself, to see whether it arrives. Its thread looks like one,
+// and has a ref that none has.
+func NewTest(executor string, now time.Time) Notification {
+	return Notification{
+		Type:  Test,
+		Title: "🔔 MESS Test",
+		Body:  "This is a test of your notifications. There is nothing to do.",
+		Thread: ThreadOf(exchange.Thread{
+			Ref: "test", Status: exchange.StatusPending, Intent: "A test of your notifications", Requestor: executor,
+			Priority: exchange.PriorityNormal, CreatedAt: now, UpdatedAt: now,
+		}),
 	}
 }

@@ -34,6 +34,9 @@ type Outcome struct {
 	Answer     []byte        // the beginning of the answer, where it was delivered
 }
 
+// Interrupted reports whether nothing is known of the attempt because the sender was closed.
+func (o Outcome) Interrupted() bool { return o.Reason == interrupted }
+
 // outcomeOf is what an answer means.
 func outcomeOf(status int, header http.Header, now time.Time) Outcome {
 	o := Outcome{Status: status, Verdict: Failed}

@@ -50,10 +50,22 @@ func (r *reader) list(field string, v json.RawMessage, most int) []json.RawMessa
 	return all
 }
 
+// disabled reports whether the server turned off a channel or hook, since its receiver wants no more. Setting the list
+// again turns it on, so what is being set never is.
+func disabled(item json.RawMessage) bool {
+	var entry struct {
+		Disabled json.RawMessage `json:"disabled"`
+	}
+	return json.Unmarshal(item, &entry) == nil && given(entry.Disabled)
+}
+
 // entries reads a list of channels or hooks. One with a problem is left out as a whole.
 func (r *reader) entries(field string, v json.RawMessage, types []typ, most int) []Entry {
 	var all []Entry
 	for i, item := range r.list(field, v, most) {
+		if !r.strict && disabled(item) {
+			continue
+		}
 		before := len(r.problems)
 		e := r.entry(fmt.Sprintf("%s[%d]", field, i), item, types)
 		if e.Index = i; len(r.problems) == before {

@@ -243,3 +243,18 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Ensure that what the server turned off is skipped without a word, in its place, and can be set again.
+func TestDisabled(t *testing.T) {
+	members := map[string]json.RawMessage{
+		"notifications": []byte(`[{"type":"ntfy","topic":"a","disabled":{"at":"2026-01-01T00:00:00.000Z","reason":"x"}},{"type":"ntfy","topic":"b","disabled":null},{"type":"?","disabled":{}}]`),
+		"hooks":         []byte(`{"on_request_created":[{"type":"ifttt","key":"k","disabled":{}},{"type":"ifttt","key":"l"}]}`),
+	}
+	s, err := Read(members)
+	if err != nil || len(s.Channels) != 1 || s.Channels[0].Index != 1 || len(s.Hooks[notify.Created]) != 1 || s.Hooks[notify.Created][0].Index != 1 {
+		t.Error(s, err)
+	}
+	if err := Check(map[string]json.RawMessage{"notifications": []byte(`[{"type":"?","disabled":{}}]`)}); err == nil {
+		t.Error("what is wrong may be set if it is said to be disabled")
+	}
+}

@@ -55,6 +55,8 @@ var notOnWorker = map[string]string{
 	"TestCopyOldData":             aboutCommand,
 	"TestViewsOldData":            aboutOldFolder,
 	"TestQuestions":               aboutNothing,
+	"TestAlertRules":              aboutMetrics,
+	"TestDashboard":               aboutMetrics,
 	"TestForgottenUploads":        aboutCommand,
 	"TestKillErrands":             aboutCommand,
 	"TestMistakes":                aboutCommand,
@@ -85,6 +87,7 @@ const (
 	aboutOldFolder = "it begins with a directory of the original server; on R2 there are the objects that were copied there (docs/workers.md), which TestMoves does"
 	aboutCommand   = "it is about the program's commands and exit codes"
 	aboutSockets   = "it is about sockets and memory of the program; before a Worker Cloudflare ends connections and reads headers"
+	aboutMetrics   = "it is about Prometheus, which has nothing to ask a Worker"
 	aboutNothing   = "it starts no server"
 )
 

@@ -46,6 +46,18 @@ e2e: $(BROWSER)/node_modules ## the built program from outside: S3, kill -9, Duc
 	go test -tags $(TAGS),e2e -count=1 -timeout 20m -skip '$(TORTURE)' -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
 	go test -tags $(TAGS),e2e -count=1 -timeout 5m -run '$(TORTURE)' -v -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e
 
+# The Worker of deploy/cloudflare in workerd. npm puts the Node that wrangler needs beside it.
+WORKER := deploy/cloudflare
+
+.PHONY: worker
+worker: $(WORKER)/node_modules ## the Cloudflare Worker: its size, its R2 driver and the end-to-end tests, in workerd
+	cd $(WORKER) && npm run --silent worker:check && npm run --silent worker:suite
+	PATH="$(CURDIR)/$(WORKER)/node_modules/.bin:$$PATH" go test -tags $(TAGS),e2e -count=1 -timeout 40m -v ./internal/e2e -args -worker
+
+$(WORKER)/node_modules: $(WORKER)/package-lock.json $(WORKER)/package.json
+	npm ci --prefix $(WORKER)
+	@touch $@
+
 # How long and how much on each storage; seed 0 draws one. A failing run prints the line that repeats it.
 SEED ?= 0
 DURATION ?= 10m
@@ -122,6 +134,7 @@ check-fresh:
 .PHONY: check-go
 check-go:
 	go vet -tags $(TAGS),e2e ./...
+	GOOS=js GOARCH=wasm go vet -tags $(TAGS) ./cmd/mess-worker ./internal/worker ./internal/promise ./internal/bucket/r2blob
 	go run $(STATICCHECK) -tags $(TAGS),e2e ./...
 
 # go test fuzzes one target of one package at a time, so they are found and run one by one.

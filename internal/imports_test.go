@@ -22,10 +22,10 @@ import (
 // A new package needs a line here, and a reason to be above or below the others.
 var layers = map[string][]string{
 	"api":                      {},                                                                                                                                                                                                                          // the contract and its embedding
-	"cmd":                      {"api", "internal"},                                                                                                                                                                                                         // wiring
+	"cmd":                      {"api", "internal", "capabilities"},                                                                                                                                                                                         // wiring
 	"gen":                      {},                                                                                                                                                                                                                          // written by the generator
 	"internal/auth":            {},                                                                                                                                                                                                                          // the form of a key
-	"internal/bucket":          {},                                                                                                                                                                                                                          // knows the store, not what is in it
+	"internal/bucket":          {"internal/promise"},                                                                                                                                                                                                        // knows the store, not what is in it
 	"internal/capabilities":    {},                                                                                                                                                                                                                          // a folder of words; decides nothing
 	"internal/e2e":             {"internal/bucket/s3test"},                                                                                                                                                                                                  // sees the program from outside; bench starts an S3 server
 	"internal/engine":          {"internal/exchange", "internal/eventlog", "internal/auth", "internal/media", "internal/messeaf", "internal/notify", "internal/notify/channel", "internal/notify/hook", "internal/notify/send", "internal/notify/settings"}, // never a kind of bucket
@@ -36,11 +36,15 @@ var layers = map[string][]string{
 	"internal/metrics":         {"internal/bucket", "internal/eventlog", "internal/engine", "internal/httpapi"},                                                                                                                                             // knows what they tell; nothing but cmd knows it
 	"internal/messeaf":         {"internal/exchange"},                                                                                                                                                                                                       // for the names of statuses and refs
 	"internal/notify":          {"internal/exchange"},                                                                                                                                                                                                       // for the names of statuses, and who a thread is for
+	"capabilities":             {},                                                                                                                                                                                                                          // the words of the catalogue, embedded
+	"internal/worker":          {"internal/promise"},                                                                                                                                                                                                        // HTTP between JavaScript and Go; knows no exchange
 	"internal/notify/channel":  {"internal/notify", "internal/notify/settings"},
 	"internal/notify/hook":     {"internal/notify", "internal/notify/settings", "internal/notify/template"},
 	"internal/notify/send":     {"internal/notify"},                                                  // for what a request is; knows no channel and no rule
 	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"}, // for the moments, what a variable is, and the priorities
 	"internal/notify/template": {},                                                                   // a rule about text
+	"internal/promise":         {},                                                                   // waiting for JavaScript; of the Worker alone
+	"internal/settings":        {"internal/httpapi", "internal/auth"},                                // text into what the handler is told
 	"internal/simulation":      {},                                                                   // tests only
 }
 

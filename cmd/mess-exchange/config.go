@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/mess-exchange/mess-exchange/internal/bucket"
+	"github.com/mess-exchange/mess-exchange/internal/settings"
 )
 
 // config is everything that can be set. Each value comes from its flag, else from the environment
@@ -104,8 +105,8 @@ func (c *config) check(command string) error {
 	if n, err := strconv.ParseUint(c.Connections, 10, 31); err != nil || n == 0 {
 		return fmt.Errorf("MAX_CONNECTIONS: must be a number from 1 on, not %q", c.Connections)
 	}
-	if n, err := strconv.ParseUint(c.AttachmentMax, 10, 31); err != nil || n == 0 || n > mostAttachmentMax {
-		return fmt.Errorf("ATTACHMENT_MAX: must be a number of MiB from 1 to %d, not %q", mostAttachmentMax, c.AttachmentMax)
+	if _, err := settings.AttachmentMax(c.AttachmentMax); err != nil {
+		return err
 	}
 	for name, address := range map[string]string{"PPROF_ADDR": c.PprofAddr, "METRICS_ADDR": c.MetricsAddr} {
 		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
@@ -122,7 +123,7 @@ func (c *config) check(command string) error {
 		}
 		return nil // the storage is the server's
 	case "serve":
-		if _, err := c.access(); err != nil {
+		if _, err := c.access().Read(); err != nil {
 			return err
 		}
 		if _, err := c.notify(); err != nil {
@@ -150,18 +151,11 @@ func (c *config) openStore(ctx context.Context, readOnly bool, observe bucket.Ob
 	})
 }
 
-func (c *config) level() (slog.Level, error) {
-	switch strings.ToLower(c.LogLevel) {
-	case "debug":
-		return slog.LevelDebug, nil
-	case "info":
-		return slog.LevelInfo, nil
-	case "warn":
-		return slog.LevelWarn, nil
-	case "error":
-		return slog.LevelError, nil
-	}
-	return 0, fmt.Errorf("LOG_LEVEL: must be debug, info, warn or error, not %q", c.LogLevel)
+func (c *config) level() (slog.Level, error) { return settings.Level(c.LogLevel) }
+
+// access is who may register, and whose word is taken for where clients are.
+func (c *config) access() settings.Access {
+	return settings.Access{Registration: c.Registration, RegistrationToken: c.RegistrationToken, TrustedProxies: c.TrustedProxies}
 }
 
 // connections is MAX_CONNECTIONS.
@@ -170,13 +164,10 @@ func (c *config) connections() int {
 	return n
 }
 
-// mostAttachmentMax is a limit that a mistake in the unit meets. A store takes objects of 5 GiB.
-const mostAttachmentMax = 4096
-
 // attachmentMax is ATTACHMENT_MAX in bytes.
 func (c *config) attachmentMax() int64 {
-	n, _ := strconv.ParseInt(c.AttachmentMax, 10, 64) // checked when it was parsed
-	return n << 20
+	n, _ := settings.AttachmentMax(c.AttachmentMax) // checked when it was parsed
+	return n
 }
 
 // address is what to listen on.

@@ -8,7 +8,7 @@
 //	mess-exchange compact   merge closed days, as a running server does by itself
 //	mess-exchange health    ask the server that runs here whether it answers
 //
-// This package only wires: config.go and access.go read flags and environment, serve.go starts and stops what the
+// This package only wires: config.go reads flags and environment (with internal/settings), serve.go starts and stops what the
 // internal packages provide. Whatever an operator can get wrong ends in one sentence on stderr and
 // exit status 1, soon (startTime).
 package main

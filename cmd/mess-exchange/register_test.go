@@ -143,7 +143,7 @@ func TestAccessWarnings(t *testing.T) {
 // Ensure which addresses are taken for trusted proxies.
 func TestTrustedProxies(t *testing.T) {
 	c := &config{Registration: "open", TrustedProxies: " 10.1.2.3/8 ,,fd00::/8, 192.168.1.9,::1,::ffff:172.16.0.1,"}
-	a, err := c.access()
+	a, err := c.access().Read()
 	if err != nil || len(a.TrustedProxies) != 5 {
 		t.Fatal(a, err)
 	}

@@ -98,8 +98,8 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 
 // handlerOptions puts together what the handler is told.
 func handlerOptions(c *config, measured *metrics.Metrics, logger *slog.Logger) httpapi.Options {
-	access, _ := c.access() // checked when it was parsed
-	c.warnOfAccess(logger)
+	access, _ := c.access().Read() // checked when it was parsed
+	c.access().Warn(logger)
 	o := httpapi.Options{
 		Logger: logger, Version: programVersion(), Storage: c.StorageType,
 		Access: access, Capabilities: capabilities.New(c.CapabilitiesDir, logger), AttachmentMax: c.attachmentMax(),

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,13 +76,7 @@ func (c *Catalogue) List(tag string) []Capability {
 	if tag == "" {
 		return all
 	}
-	var tagged []Capability
-	for _, one := range all {
-		if slices.Contains(one.Tags, tag) {
-			tagged = append(tagged, one)
-		}
-	}
-	return tagged
+	return tagged(all, tag)
 }
 
 // refresh reads what has changed. A folder that can't be read leaves all as it is. c.mu must be held.

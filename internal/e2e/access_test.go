@@ -105,7 +105,7 @@ func TestOwnProfile(t *testing.T) {
 		if got := s.restart(t); at(got, "home").as(phone.key).send(t, "GET", "/executors", nil).status != http.StatusUnauthorized {
 			t.Error("the key of one who has left opens after a restart")
 		}
-		err := filepath.WalkDir(place.data, func(path string, d os.DirEntry, err error) error {
+		err := filepath.WalkDir(place.files(t), func(path string, d os.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
@@ -118,7 +118,7 @@ func TestOwnProfile(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		checkPasses(t, place.settings)
+		checkPasses(t, place.forCommands(t))
 	})
 }
 

@@ -127,7 +127,7 @@ func TestEventsAreTheStoredLog(t *testing.T) {
 func wantStored(t *testing.T, place storage, events []shownEvent) {
 	t.Helper()
 	var lines []string
-	for _, file := range eventFiles(t, place.data) {
+	for _, file := range eventFiles(t, place.files(t)) {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -79,7 +79,7 @@ func TestFiles(t *testing.T) {
 		if code := s.terminate(t); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		if o := run(t, time.Minute, place.settings, "check"); o.code != 0 {
+		if o := run(t, time.Minute, place.forCommands(t), "check"); o.code != 0 {
 			t.Errorf("check: %+v", o)
 		}
 	})
@@ -88,11 +88,12 @@ func TestFiles(t *testing.T) {
 // wantImported asks DuckDB for what was imported: by the contract's query, and by the members of the documents.
 func wantImported(t *testing.T, place storage) {
 	t.Helper()
-	rows := wantQuery(t, place.data, checkLog(t, place.data, "home"))
+	data := place.files(t)
+	rows := wantQuery(t, data, checkLog(t, data, "home"))
 	if len(rows) != 3 {
 		t.Errorf("%d rows", len(rows))
 	}
-	_, said := query(t, place.data, fmt.Sprintf(`SELECT event_type, payload->'documents'->0->>'intent' AS intent, json_array_length(payload->'documents') - 1 AS messages,
+	_, said := query(t, data, fmt.Sprintf(`SELECT event_type, payload->'documents'->0->>'intent' AS intent, json_array_length(payload->'documents') - 1 AS messages,
 		payload->'documents'->1->'MESS'->0->'request'->>'intent' AS said FROM (%s) WHERE thread_ref = '2026-02-01-XY1Z'`, strings.TrimSuffix(contractQuery, ";")))
 	if len(said) != 1 || orNull(said[0]["event_type"]) != "thread_imported" || orNull(said[0]["intent"]) != "Check if the garage door is closed" ||
 		orNull(said[0]["messages"]) != "1" || orNull(said[0]["said"]) != "Check if the garage door is closed" {
@@ -113,14 +114,14 @@ func TestFilesAreAllOrNothing(t *testing.T) {
 	file := func(ref string) map[string]string {
 		return map[string]string{"name": ref + ".messe-af.yaml", "content": strings.ReplaceAll(string(text), "2026-02-01-XY1Z", ref)}
 	}
-	before := contents(t, place.data)
+	before := contents(t, place.files(t))
 	bad := file("2026-02-01-BBBB")
 	bad["content"] = strings.Replace(bad["content"], "status: pending", "status: whatever", 1)
 	a := home.send(t, "POST", "/import", map[string]any{"files": []any{file("2026-02-01-AAAA"), bad}})
 	if a.status != http.StatusBadRequest || !strings.Contains(a.text("error"), "2026-02-01-BBBB.messe-af.yaml, line 4: status") {
 		t.Errorf("a bad file: %v", a)
 	}
-	if after := contents(t, place.data); !reflect.DeepEqual(after, before) {
+	if after := contents(t, place.files(t)); !reflect.DeepEqual(after, before) {
 		t.Errorf("a refused import changed the storage")
 	}
 	home.want(t, http.StatusCreated, "POST", "/import", map[string]any{"files": []any{file("2026-02-01-CCCC")}})

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) (int, error) {
+	flag.Parse()
 	here, err := os.Getwd()
 	if err != nil {
 		return 1, err
@@ -54,6 +56,11 @@ func buildAndRun(m *testing.M) (int, error) {
 		return m.Run(), nil
 	}
 	binary = filepath.Join(workshop, "mess-exchange")
+	if *onWorker {
+		if err := prepareWorker(); err != nil {
+			return 1, err
+		}
+	}
 	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-trimpath", "-o", binary, "./cmd/mess-exchange")
 	build.Dir = repository
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -77,6 +84,7 @@ type server struct {
 	log       *logText
 	exited    chan struct{} // closed when the process is gone
 	state     *os.ProcessState
+	worker    bool // it is the Worker in workerd, in processes of its own group
 }
 
 // start runs the program on a free port of 127.0.0.1 and waits until it listens. The process is
@@ -97,6 +105,9 @@ func start(tb testing.TB, settings ...string) *server {
 }
 
 func launch(settings []string) (*server, error) {
+	if setting(settings, "STORAGE_TYPE") == "r2" {
+		return launchWorker(settings)
+	}
 	listening := make(chan string, 1)
 	s, err := spawn(append([]string{"HOST=127.0.0.1", "PORT=0", "LOG_LEVEL=info"}, settings...), listening)
 	if err != nil {
@@ -140,13 +151,20 @@ func spawn(settings []string, listening chan<- string, args ...string) (*server,
 
 // kill ends the process as a power cut would, without a chance to finish anything.
 func (s *server) kill() {
+	if s.worker {
+		_ = syscall.Kill(-s.process.Pid, syscall.SIGKILL)
+	}
 	_ = s.process.Signal(syscall.SIGKILL) // fails only where it has ended already
 	<-s.exited
 }
 
-// terminate asks the process to end, as `docker stop` does, and returns its exit code.
+// terminate asks the process to end, as `docker stop` does, and returns its exit code. A Worker is asked nothing.
 func (s *server) terminate(tb testing.TB) int {
 	tb.Helper()
+	if s.worker {
+		s.kill()
+		return 0
+	}
 	if err := s.process.Signal(syscall.SIGTERM); err != nil {
 		tb.Fatalf("sending SIGTERM: %v", err)
 	}

@@ -18,13 +18,13 @@ func TestQueryFresh(t *testing.T) {
 
 func queryFresh(t *testing.T, place storage) {
 	s := start(t, place.settings...)
-	if rows := wantQuery(t, place.data, storedEvents(t, place.data)); len(rows) != 0 {
+	if rows := wantQuery(t, place.files(t), storedEvents(t, place.data)); len(rows) != 0 {
 		t.Errorf("an empty server has %d rows", len(rows))
 	}
 	home := at(s, "home")
 	agent, phone := home.register(t, "agent"), home.register(t, "phone")
 	at(s, "office").register(t, "agent").create(t, intent("not at home"))
-	if rows := wantQuery(t, place.data, storedEvents(t, place.data)); len(rows) != 0 {
+	if rows := wantQuery(t, place.files(t), storedEvents(t, place.data)); len(rows) != 0 {
 		t.Errorf("a server where home has no threads has %d rows", len(rows))
 	}
 
@@ -36,7 +36,7 @@ func queryFresh(t *testing.T, place storage) {
 	}
 	phone.want(t, http.StatusOK, "PATCH", "/requests/"+ref, `{"status": "completed", "mess": [{"response": {"content": ["closed"]}}]}`)
 	var story []string
-	for _, r := range wantQuery(t, place.data, checkLog(t, place.data, "home")) {
+	for _, r := range wantQuery(t, place.files(t), checkLog(t, place.data, "home")) {
 		story = append(story, *r["event_type"]+" by "+*r["actor_id"])
 		if *r["thread_ref"] != ref {
 			t.Errorf("thread_ref: got %s, want %s", *r["thread_ref"], ref)
@@ -81,12 +81,12 @@ func TestQueryHostile(t *testing.T) {
 	h.setTraps(t)
 	h.ask(t, `{"intent": "big", "filler": "`+strings.Repeat("é", 4<<20)+`"}`)
 	h.ask(t, `{"intent": "deep", "deep": `+strings.Repeat(`{"d":[`, 48)+"1"+strings.Repeat("]}", 48)+`}`)
-	for events := len(storedEvents(t, place.data)); events < enough; events += 5 {
+	for events := len(storedEvents(t, place.files(t))); events < enough; events += 5 {
 		ref := h.ask(t, oddRequest(h.random))
 		h.say(t, ref, oddMess(h.random), "")
 		h.say(t, ref, oddMess(h.random), "completed")
 	}
-	stored := checkLog(t, place.data, "home")
+	stored := checkLog(t, place.files(t), "home")
 	total := len(storedEvents(t, place.data))
 	if total < enough {
 		t.Fatalf("only %d events", total)

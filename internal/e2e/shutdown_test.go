@@ -26,8 +26,8 @@ func TestTerminateUnderLoad(t *testing.T) {
 		}
 		t.Logf("%d acknowledged changes in %d threads", work.acks, len(work.threads))
 		s.terminate(t)
-		checkPasses(t, place.settings)
-		checkLog(t, place.data, "home")
+		checkPasses(t, place.forCommands(t))
+		checkLog(t, place.files(t), "home")
 	})
 }
 
@@ -54,9 +54,9 @@ func TestKill(t *testing.T) {
 	work, verified := newLoad(t, s, 6), map[string]bool{}
 	for round := range rounds {
 		loadUntil(work, s, s.kill)
-		checkLog(t, place.data, "home")
+		checkLog(t, place.files(t), "home")
 		if round%5 == 4 {
-			checkPasses(t, place.settings)
+			checkPasses(t, place.forCommands(t))
 		}
 		s = start(t, place.settings...)
 		work.verify(t, s, verified)
@@ -70,6 +70,6 @@ func TestKill(t *testing.T) {
 		t.Errorf("only %d changes were acknowledged: the kills hit an idle server", work.acks)
 	}
 	s.terminate(t)
-	checkPasses(t, place.settings)
-	checkLog(t, place.data, "home")
+	checkPasses(t, place.forCommands(t))
+	checkLog(t, place.files(t), "home")
 }

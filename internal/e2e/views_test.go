@@ -37,8 +37,9 @@ func TestViewsFresh(t *testing.T) {
 	if len(names) == 0 {
 		t.Fatal("no views found")
 	}
+	data := place.files(t)
 	for _, name := range names {
-		if rows := askViews(t, place.data, "SELECT * FROM "+name[1]); len(rows) != 0 {
+		if rows := askViews(t, data, "SELECT * FROM "+name[1]); len(rows) != 0 {
 			t.Errorf("%s has %d rows on an empty server", name[1], len(rows))
 		}
 	}
@@ -54,9 +55,10 @@ func TestViews(t *testing.T) {
 		tellStories(t, agent, phone, robot)
 		at(s, "office").register(t, "agent").create(t, intent("not at home"))
 		robot.want(t, http.StatusOK, "DELETE", "/executors/robot", nil)
-		wantViews(t, place.data, "home", agent)
-		wantDays(t, place.data, "home")
-		removed := askViews(t, place.data, "SELECT executor_id FROM executors WHERE removed_at IS NOT NULL")
+		data := place.files(t)
+		wantViews(t, data, "home", agent)
+		wantDays(t, data, "home")
+		removed := askViews(t, data, "SELECT executor_id FROM executors WHERE removed_at IS NOT NULL")
 		if len(removed) != 1 || *removed[0]["executor_id"] != "robot" {
 			t.Errorf("executors that were removed: got %v", removed)
 		}

@@ -18,9 +18,7 @@ const (
 	// not kept costs a reader one ranged read of the log.
 	maxBodies       = 64 << 20
 	maxThreadBodies = 4 << 20
-	// maxReading bounds the bytes of messages that are read from the log for calls in progress, those of calls
-	// for up to freeReading not counted: connections are bounded. A thread longer than that is read alone.
-	maxReading  = 256 << 20
+	// freeReading is up to where a call does not count for maxReading (memory.go): connections are bounded.
 	freeReading = 16 << 10
 	// messageOverhead, attachmentOverhead and threadOverhead are about what one takes in memory besides its text.
 	messageOverhead    = 120

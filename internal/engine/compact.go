@@ -33,16 +33,22 @@ func (e *Engine) compactLoop() {
 			return
 		case <-time.After(wait + time.Duration(dice.Int64N(int64(compactSpread)))):
 		}
-		e.mu.Lock()
-		ids := slices.Sorted(maps.Keys(e.known))
-		e.mu.Unlock()
-		for _, id := range ids {
-			select {
-			case <-e.closing:
-				return
-			default:
-				e.compact(id)
-			}
+		e.Tidy()
+	}
+}
+
+// Tidy merges closed days of every exchange and deletes what no event names, one exchange after the other. An engine
+// that keeps the time does so by itself, once a day.
+func (e *Engine) Tidy() {
+	e.mu.Lock()
+	ids := slices.Sorted(maps.Keys(e.known))
+	e.mu.Unlock()
+	for _, id := range ids {
+		select {
+		case <-e.closing:
+			return
+		default:
+			e.compact(id)
 		}
 	}
 }

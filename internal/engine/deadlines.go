@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
@@ -17,66 +16,6 @@ const (
 	deadlineRetry    = time.Second
 	deadlineRetryMax = 15 * time.Second
 )
-
-// alarms wake exchanges when the next of their deadlines comes: one timer for each exchange that has a thread
-// which expires, whether it is open or was put away. Nothing looks through threads or exchanges for what is due.
-type alarms struct {
-	ring func(exchangeID string) // called in a goroutine of the timer's; must not wait
-
-	mu     sync.Mutex
-	closed bool
-	set    map[string]alarm
-}
-
-type alarm struct {
-	at    time.Time
-	timer *time.Timer
-}
-
-// wake sets the exchange's alarm to a time that is in so long, in the place of the one it has.
-func (a *alarms) wake(exchangeID string, at time.Time, in time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before, ok := a.set[exchangeID]
-	if a.closed || ok && before.at.Equal(at) {
-		return
-	}
-	if ok {
-		before.timer.Stop()
-	}
-	a.set[exchangeID] = alarm{at, time.AfterFunc(max(in, 0)+deadlineSlack, func() {
-		a.mu.Lock()
-		mine := a.set[exchangeID].at.Equal(at)
-		if mine {
-			delete(a.set, exchangeID)
-		}
-		a.mu.Unlock()
-		if mine {
-			a.ring(exchangeID)
-		}
-	})}
-}
-
-// rest takes the exchange's alarm away.
-func (a *alarms) rest(exchangeID string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if before, ok := a.set[exchangeID]; ok {
-		before.timer.Stop()
-		delete(a.set, exchangeID)
-	}
-}
-
-// close ends all alarms.
-func (a *alarms) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	for id, set := range a.set {
-		set.timer.Stop()
-		delete(a.set, id)
-	}
-}
 
 // await sets the alarm to the state's next deadline, and tells the outbox. m.mu must be held.
 func (m *machine) await() {
@@ -94,7 +33,7 @@ func (m *machine) await() {
 // deadline is told when the next deadline of the exchange changes. It is called under the log's lock.
 func (x *running) deadline(at time.Time, ok bool) {
 	if ok {
-		x.engine.alarms.wake(x.id, at, at.Sub(x.engine.store.Now()))
+		x.engine.alarms.put(x.id, at, at.Sub(x.engine.store.Now()))
 	} else {
 		x.engine.alarms.rest(x.id)
 	}

@@ -42,7 +42,10 @@
 //     that nobody uses is put away (residence.go); it is never open twice. What is out of memory costs a
 //     read, and changes no answer.
 //   - A thread expires within a second of its needed_by though nobody asks, at any replica that lives: each
-//     has one timer for each exchange that has such a thread. The event alone expires it.
+//     keeps the next deadline of each exchange that has such a thread, and one timer for the earliest (agenda.go).
+//     The event alone expires it.
+//   - Where no timer may be kept (Options.Wake), the engine has none: it tells when something is due and does it when
+//     RunDue is called, which its own timer calls too.
 //   - An import stores the files of its threads before the event that names them, and nothing of what the
 //     rules would refuse. An export reads the thread's events and what is kept beside them, all of it or it
 //     is an error.
@@ -71,14 +74,17 @@
 //   - one that merges closed days, one exchange at a time, some minutes after Start and then once a day
 //     (compact.go);
 //   - on a shared store, one that looks what other replicas did, some exchanges at a time (watch.go);
-//   - one per exchange whose deadline has come, until what is due is stored (deadlines.go); its timers are
-//     ended first by Close;
+//   - one while a deadline has come, and one per exchange that has such a one, until what is due is stored
+//     (agenda.go, deadlines.go); the timer is ended first by Close;
 //   - one per exchange that has something to tell, or holds a lease that others wait for, until nothing is due, under way
-//     or unrecorded (outbox.go); its timers are ended first by Close. The sender's callbacks leave their outcome and
+//     or unrecorded (outbox.go); its timer is ended first by Close. The sender's callbacks leave their outcome and
 //     wake it;
 //   - one that writes snapshots that are due and puts exchanges away, one at a time (upkeep.go);
 //   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.
+//
+// With Options.Wake those that merge, look and write snapshots are missing: Tidy and Upkeep are called instead, and
+// there is nobody else to look at.
 //
 // A waiter costs its caller's goroutine and nothing else. One who waits for a thread (waits.go) is woken by its
 // events alone; those who follow an exchange (events.go) share what is encoded for them (feed.go), and none of

@@ -50,6 +50,10 @@ type Options struct {
 	// SnapshotAfter is how many events make a snapshot worth its write. 0 is the usual, which fits all but
 	// tests.
 	SnapshotAfter int64
+	// Wake is for who runs the engine where a timer must not: it is told when there is something to do, and has
+	// RunDue called then. The engine then has no timer of its own and looks for nothing by itself: Upkeep, and once a
+	// day Tidy, are to be called. It must not wait, nor call the engine. nil: the engine keeps the time.
+	Wake func(at time.Time)
 	// Notify is what telling executors of changes needs.
 	Notify Notify
 }
@@ -95,15 +99,18 @@ type Engine struct {
 	departures int                             // openings that are being put away
 	seen       map[string]map[string]time.Time // of exchanges that were put away: running.requests
 
-	feeds   atomic.Int64 // exchanges that somebody follows
-	streams atomic.Int64 // calls of Follow that wait for events
-	reads   atomic.Int64 // calls of AwaitThread that wait for a change
-	alarms  alarms
-	bodies  *bodies
-	reading *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
-	uploads uploads
-	storage storage
-	links   linkSecrets
+	feeds     atomic.Int64 // exchanges that somebody follows
+	streams   atomic.Int64 // calls of Follow that wait for events
+	reads     atomic.Int64 // calls of AwaitThread that wait for a change
+	alarms    alarms
+	clock     *timekeeper // nil with Options.Wake, as is tellClock, which is that of the tellers' alarms
+	tellClock *timekeeper
+	tried     chan struct{} // closed when each exchange of the start was tried to open once
+	bodies    *bodies
+	reading   *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
+	uploads   uploads
+	storage   storage
+	links     linkSecrets
 }
 
 // New returns an engine. It reads nothing yet.
@@ -116,6 +123,7 @@ func New(store Store, o Options) *Engine {
 		notify:    o.Notify,
 		closing:   make(chan struct{}),
 		released:  make(chan struct{}),
+		tried:     make(chan struct{}),
 		lookups:   make(chan struct{}, lookupSlots),
 		profiles:  newProfileTurns(),
 		openings:  map[string]*opening{},
@@ -133,9 +141,16 @@ func New(store Store, o Options) *Engine {
 	}
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
-	e.alarms = alarms{set: map[string]alarm{}, ring: func(id string) { e.spawn(func() { e.expireDue(id) }) }}
+	e.alarms = alarms{set: map[string]*alarm{}, wake: o.Wake}
 	if o.Notify.Sender != nil {
-		e.tellers = newTellers(func(id string) { e.spawn(func() { e.tellDue(id) }) })
+		e.tellers = newTellers(o.Wake)
+	}
+	if o.Wake == nil {
+		e.clock, e.tellClock = e.newClock(), e.newClock()
+		e.alarms.wake = e.clock.wake
+		if e.tellers != nil {
+			e.tellers.alarms.wake = e.tellClock.wake
+		}
 	}
 	e.life, e.stop = context.WithCancel(context.Background())
 	var once sync.Once
@@ -169,8 +184,17 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.listed, e.found = true, len(ids)
 	e.mu.Unlock()
 	e.log.Debug("exchanges found", "count", len(ids))
-	if len(ids) > 0 && !e.spawn(func() { e.openAll(ids) }) || !e.spawn(e.compactLoop) || !e.spawn(e.upkeepLoop) || e.store.Shared() && !e.spawn(e.watchLoop) {
-		return errClosing()
+	background := []func(){func() { e.openAll(ids) }}
+	if e.clock != nil {
+		background = append(background, e.compactLoop, e.upkeepLoop)
+		if e.store.Shared() {
+			background = append(background, e.watchLoop)
+		}
+	}
+	for _, f := range background {
+		if !e.spawn(f) {
+			return errClosing()
+		}
 	}
 	return nil
 }
@@ -189,6 +213,10 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.alarms.close()
 	if e.tellers != nil {
 		e.tellers.alarms.close()
+	}
+	if e.clock != nil {
+		e.clock.stop()
+		e.tellClock.stop()
 	}
 
 	// Calls before logs: a call may still have something to submit. Life ends between them: what is

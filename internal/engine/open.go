@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -261,8 +262,10 @@ func (e *Engine) otherExchange(id string) string {
 
 // openAll opens exchanges in the background, trying again those that could not be opened.
 func (e *Engine) openAll(ids []string) {
+	tried := sync.OnceFunc(func() { close(e.tried) })
 	for wait := openRetry; ; wait = min(2*wait, openRetryMax) {
-		if ids = e.openPass(ids); len(ids) == 0 {
+		ids = e.openPass(ids)
+		if tried(); len(ids) == 0 {
 			return
 		}
 		select {

@@ -63,10 +63,10 @@ type tellers struct {
 	room   room
 }
 
-func newTellers(ring func(exchangeID string)) *tellers {
+func newTellers(wake func(at time.Time)) *tellers {
 	return &tellers{
 		name:   rand.Text(),
-		alarms: alarms{set: map[string]alarm{}, ring: ring},
+		alarms: alarms{set: map[string]*alarm{}, wake: wake},
 		cache:  settingsCache{of: map[executorName]*cachedSettings{}},
 		tokens: tokens{of: map[string]token{}},
 	}
@@ -116,7 +116,7 @@ func (t *teller) setAlarm(s *exchange.State) {
 	}
 	t.alarm, t.alarmed = at, ok
 	if alarms := &t.x.engine.tellers.alarms; ok {
-		alarms.wake(t.x.id, at, at.Sub(t.x.engine.store.Now()))
+		alarms.put(t.x.id, at, at.Sub(t.x.engine.store.Now()))
 	} else {
 		alarms.rest(t.x.id)
 	}

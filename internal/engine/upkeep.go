@@ -33,18 +33,24 @@ func (e *Engine) upkeepLoop() {
 			return
 		case <-tick.C:
 		}
-		all := e.resident()
-		spare := map[*opening]bool{}
-		for _, o := range e.spare(all) {
-			spare[o] = true
-		}
-		for _, o := range all {
-			select {
-			case <-e.closing:
-				return
-			default:
-				e.upkeep(o, spare[o])
-			}
+		e.Upkeep()
+	}
+}
+
+// Upkeep writes the snapshots that are due and puts away exchanges that nobody uses. An engine that keeps the time
+// does so by itself.
+func (e *Engine) Upkeep() {
+	all := e.resident()
+	spare := map[*opening]bool{}
+	for _, o := range e.spare(all) {
+		spare[o] = true
+	}
+	for _, o := range all {
+		select {
+		case <-e.closing:
+			return
+		default:
+			e.upkeep(o, spare[o])
 		}
 	}
 }

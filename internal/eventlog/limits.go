@@ -51,9 +51,7 @@ const (
 	// mergeAfter is how old, by the store, the end of a day must be for the day to be merged. It must be well
 	// above fenceAfter, and long enough that nobody but a sleeper meets a merge.
 	mergeAfter = 24 * time.Hour
-	// maxMerged bounds the bytes of a merged day, which a reader and the one who merges hold in memory.
-	maxMerged = 64 << 20
-	// mergeTimeout bounds writing a merged day, mergeDeletes how many objects are deleted at once after it.
+	// mergeTimeout bounds writing a merged day (of maxMerged, memory.go), mergeDeletes how many objects are deleted at once after it.
 	mergeTimeout = 5 * time.Minute
 	mergeDeletes = 8
 
@@ -68,9 +66,7 @@ const (
 	// more until every replica has looked.
 	likelyMerged = mergeAfter + 24*time.Hour
 
-	// maxSnapshot bounds the bytes of a snapshot, which is held in memory while it is written and read; a
-	// million events were 15 MB in a measurement. maxSnapshotHeader bounds its first line, and each text in its lists.
-	maxSnapshot       = 512 << 20
+	// maxSnapshotHeader bounds the first line of a snapshot, and each text in its lists.
 	maxSnapshotHeader = 64 << 10
 	// snapshotWindow is how far back the compression of a snapshot looks, and what reading one takes.
 	snapshotWindow = 4 << 20
@@ -80,8 +76,6 @@ const (
 	keptSnapshots = 2
 
 	// replayReaders is how many objects are read at once at a start. Each is a wait for the store, not
-	// work for a processor. Together they have at most replayBytes, or are one object: decoded they take a
-	// few times as much.
+	// work for a processor. Together they have at most replayBytes (memory.go), or are one object.
 	replayReaders = 32
-	replayBytes   = 64 << 20
 )

@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	// mostImports is how many imports are read at once: each may take some hundred MB for a second or two
-	// (package messeaf). importPatience is how long one waits for its turn.
-	mostImports    = 2
+	// importPatience is how long an import waits for its turn; mostImports are read at once (memory.go).
 	importPatience = 5 * time.Second
 )
 

@@ -11,11 +11,9 @@ const (
 	// maxBody is promised by the protocol: a photograph or two as data: URIs, and an event line that
 	// still fits the log's limit of 15 MiB.
 	maxBody = 10 << 20
-	// maxBodies bounds the bytes of all bodies that are being read or worked on, those of up to freeBody not
-	// counted: connections are bounded, and those fit in what one costs anyway. A body takes up to four times
-	// its size while it is parsed.
-	maxBodies = 128 << 20
-	freeBody  = 64 << 10
+	// freeBody is up to where a body does not count for maxBodies (memory.go): connections are bounded, and those
+	// fit in what one costs anyway.
+	freeBody = 64 << 10
 	// maxDepth of objects and lists inside each other. Readers of the log recurse; the log allows 100.
 	maxDepth = 100
 

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -15,36 +13,22 @@ import (
 )
 
 // caller makes attempts. It has two pools of connections: one that was opened for the operator may lead where an
-// executor may not call, so no request of an executor may come upon it.
+// executor may not call, so no request of an executor may come upon it. How they are made depends on where the
+// program runs: transport.go, transport_js.go.
 type caller struct {
-	guarded, open *http.Transport
+	guarded, open transport
 }
 
-func newCaller(allowed []netip.Prefix) *caller {
-	return &caller{
-		guarded: newTransport(&net.Dialer{Timeout: connectTime, Control: newGuard(allowed).control}),
-		open:    newTransport(&net.Dialer{Timeout: connectTime}),
-	}
+// transport follows no redirect, keeps no cookie and adds no header with the URL before.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
 }
 
 // hangUp ends the connections that nothing uses.
 func (c *caller) hangUp() {
 	c.guarded.CloseIdleConnections()
 	c.open.CloseIdleConnections()
-}
-
-func newTransport(dialer *net.Dialer) *http.Transport {
-	return &http.Transport{
-		Proxy:                  nil, // it would be what is checked, instead of the receiver
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    connectTime,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           atOnce,
-		MaxIdleConnsPerHost:    perHost,
-		IdleConnTimeout:        idleTime,
-		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true, // an answer of 64 KiB is one
-	}
 }
 
 // attempt sends a request once.
@@ -65,7 +49,6 @@ func (c *caller) attempt(ctx context.Context, r notify.Request) Outcome {
 	if r.Operated {
 		transport = c.open
 	}
-	// A transport follows no redirect, keeps no cookie and adds no header with the URL before.
 	answer, err := transport.RoundTrip(request)
 	if err != nil {
 		return outcomeWithout(err)

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -15,8 +15,12 @@ import (
 // does not keep short ones from being guessed by many.
 const weakToken = 16
 
-// access reads who may register, and whose word is taken for where clients are.
-func (c *config) access() (httpapi.Access, error) {
+// Access is who may register, and whose word is taken for where clients are, as REGISTRATION, REGISTRATION_TOKEN and
+// TRUSTED_PROXIES say it.
+type Access struct{ Registration, RegistrationToken, TrustedProxies string }
+
+// Read reads it.
+func (c Access) Read() (httpapi.Access, error) {
 	var a httpapi.Access
 	switch c.Registration {
 	case "open":
@@ -61,8 +65,8 @@ func network(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(at, at.BitLen()), nil
 }
 
-// warnOfAccess says what an operator may not have meant. The token itself is never logged.
-func (c *config) warnOfAccess(logger *slog.Logger) {
+// Warn says what an operator may not have meant. The token itself is never logged.
+func (c Access) Warn(logger *slog.Logger) {
 	switch {
 	case c.Registration == "token" && len(c.RegistrationToken) < weakToken:
 		logger.Warn(fmt.Sprintf("REGISTRATION_TOKEN has less than %d characters; take a long random one", weakToken))

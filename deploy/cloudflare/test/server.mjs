@@ -1,0 +1,33 @@
+// The Worker as it is, with a door for the end-to-end tests beside it (internal/e2e): the bucket seen from outside,
+// and a way to end the program inside.
+import server from "../src/index.mjs";
+import { Core as Served } from "../src/core.mjs";
+
+export class Core extends Served {
+  async fetch(request) {
+    if (new URL(request.url).pathname !== "/-test/stop") return super.fetch(request);
+    (await this.program()).stop(137);
+    return new Response();
+  }
+}
+
+const door = "/-test/objects/";
+
+export default {
+  ...server,
+  async fetch(request, env) {
+    const url = new URL(request.url);
+    if (!url.pathname.startsWith(door)) return server.fetch(request, env);
+    const key = decodeURIComponent(url.pathname.slice(door.length));
+    if (key === "") {
+      const { objects, truncated, cursor } = await env.BUCKET.list({ cursor: url.searchParams.get("cursor") ?? undefined });
+      return Response.json({ keys: objects.map((o) => o.key), cursor: truncated ? cursor : "" });
+    }
+    if (request.method === "PUT") {
+      await env.BUCKET.put(key, await request.arrayBuffer());
+      return new Response();
+    }
+    const object = await env.BUCKET.get(key);
+    return object === null ? new Response(null, { status: 404 }) : new Response(await object.arrayBuffer());
+  },
+};

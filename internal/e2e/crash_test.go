@@ -223,8 +223,3 @@ func TestTimes(t *testing.T) {
 		t.Logf("GET: median %v; create: median %v", median(reads), median(creates))
 	})
 }
-
-func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return d[len(d)/2]
-}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +141,7 @@ func (c *campaign) round(t *testing.T) {
 		}
 	}
 	c.servers[victim] = start(t, c.servers[victim].settings...)
+	awaitReady(t, client{base: c.servers[victim].url, http: c.at(victim, "agent").http}, http.StatusOK)
 	c.closeBeforeRetry(t, victim)
 }
 

@@ -116,6 +116,8 @@ func (c toldCell) play(t *testing.T) bool {
 // check looks at what the receivers got.
 func (c toldCell) check(t *testing.T, w *world, posted bool) {
 	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, host := range []string{"well", "weak", "hook"} {
 		if n := w.delivered[host+" "+numbers[0]]; posted && n == 0 {
 			t.Errorf("%+v: %s was not told", c, host)

@@ -131,7 +131,7 @@ cluster_up() {
   cluster_network
   cluster_settings
   background containerd containerd -c "$work/containerd.toml"
-  background etcd etcd --data-dir "$work/run/etcd" --unsafe-no-fsync
+  background etcd etcd --data-dir "$work/run/etcd"
   background apiserver kube-apiserver --etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address "$NODE_ADDRESS" \
     --cert-dir "$work/certificates" --service-cluster-ip-range "$SERVICES" --service-account-issuer https://kubernetes.default.svc \
     --service-account-key-file "$work/accounts.pub" --service-account-signing-key-file "$work/accounts.key" \

@@ -1,0 +1,36 @@
+// The programs of a Kubernetes node and its control plane in one binary, which the cluster of the tests
+// starts under each of their names. They share nearly all their code, so that one of 130 MB is built in
+// half the time that five of 90 MB would take.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/cli"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+)
+
+func main() {
+	commands := map[string]func() *cobra.Command{
+		"kube-apiserver":          apiserver.NewAPIServerCommand,
+		"kube-controller-manager": controllers.NewControllerManagerCommand,
+		"kube-proxy":              proxy.NewProxyCommand,
+		"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+		"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	}
+	name := filepath.Base(os.Args[0])
+	command, ok := commands[name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "%s: call this by the name of a program of Kubernetes, such as kubelet\n", name)
+		os.Exit(2)
+	}
+	os.Exit(cli.Run(command()))
+}

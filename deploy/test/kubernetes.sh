@@ -52,12 +52,12 @@ helm_program() {
 refuses() {
   local sentence=$1 said
   shift
-  if said=$(helm template refused "$chart" "$@" 2>&1); then die "the chart takes $*"; fi
+  if said=$(helm template --kube-version 1.36.0 refused "$chart" "$@" 2>&1); then die "the chart takes $*"; fi
   [[ $said == *"$sentence"* ]] || die "the chart refuses $* and says: $said"
 }
 
 # of KIND prints the object of that kind in what helm would install, as JSON.
-of() { helm template everything "$chart" -f "$here/full-values.yaml" "${@:2}" | kubectl create --dry-run=client -o json -f - | jq -s --arg kind "$1" 'map(select(.kind == $kind))[0]'; }
+of() { helm template --kube-version 1.36.0 everything "$chart" -f "$here/full-values.yaml" "${@:2}" | kubectl create --dry-run=client -o json -f - | jq -s --arg kind "$1" 'map(select(.kind == $kind))[0]'; }
 
 # chart_is_right needs no cluster but what was said to it (its definition of a ServiceMonitor).
 chart_is_right() {
@@ -89,7 +89,7 @@ chart_is_right() {
 
 # server_takes SETTINGS… has the API server look at each field, and changes nothing.
 server_takes() {
-  helm template checked "$chart" "$@" | kubectl apply --dry-run=server --validate=strict -f - >/dev/null || die "the API server refuses the chart with $*"
+  helm template --kube-version 1.36.0 checked "$chart" "$@" | kubectl apply --dry-run=server --validate=strict -f - >/dev/null || die "the API server refuses the chart with $*"
 }
 
 api_server_takes_it() {
@@ -98,7 +98,7 @@ api_server_takes_it() {
   server_takes -f "$here/full-values.yaml"
   server_takes --set persistence.storageClass=- --set persistence.keep=false --set networkPolicy.enabled=false --set metrics.enabled=false
   # The look itself must see something.
-  if helm template checked "$chart" | sed 's/automountServiceAccountToken/automountToken/' |
+  if helm template --kube-version 1.36.0 checked "$chart" | sed 's/automountServiceAccountToken/automountToken/' |
     kubectl apply --dry-run=server --validate=strict -f - >/dev/null 2>&1; then die "the API server takes any field"; fi
   if kubectl -n one run greedy --image=localhost/pause:test --dry-run=server >/dev/null 2>&1; then die "the namespace is not a restricted one"; fi
 }

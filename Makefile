@@ -21,7 +21,7 @@ DUCKDB := internal/e2e/duckdb
 
 .PHONY: help
 help: ## this menu
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build the server and run it on ./data, port 3000
@@ -166,6 +166,11 @@ deploy: deploy-systemd deploy-proxy deploy-docker ## every way to deploy it, tri
 .PHONY: deploy-docker
 deploy-docker: ## the image built and run, and compose in both ways, on a Docker Engine in name spaces
 	deploy/test/docker.sh
+
+# Apart from `make deploy`, as it builds Kubernetes itself first, from its modules: once, some minutes of two processors.
+.PHONY: deploy-kubernetes
+deploy-kubernetes: ## the Helm chart on a real Kubernetes of one node in name spaces (needs root and the Debian packages in .ci/run)
+	deploy/test/kubernetes.sh
 
 .PHONY: deploy-proxy
 deploy-proxy: build ## nginx and Caddy in front of it, configured as docs/deployment.md says

@@ -7,33 +7,8 @@ compose_program=${COMPOSE:-docker-compose}
 compose_file=$REPOSITORY/deploy/docker/docker-compose.yml
 url=http://127.0.0.1:3000
 
-# The S3 server of the other tests, built the way they do it, with the version that the compose file names.
-s3_program() {
-  local version folder
-  version=$(sed -n 's/^\tversion = "\(.*\)"$/\1/p' "$REPOSITORY/internal/bucket/s3test/server.go")
-  grep -qF "versity/versitygw:$version}" "$compose_file" || die "the compose file does not name versitygw $version, which the tests run"
-  folder=$(dirname "$CACHE")/versitygw-$version
-  mkdir -p "$folder"
-  (
-    flock 9
-    [[ -x $folder/versitygw ]] || (cd "$work" && GOFLAGS='' GOBIN=$folder go install "github.com/versity/versitygw/cmd/versitygw@$version")
-  ) 9>"$folder/lock"
-  echo "$folder/versitygw"
-}
-
 # image_of NAME FOLDER ENTRYPOINT makes an image from a folder.
 image_of() { tar --xattrs -C "$2" -c . | docker import --change "ENTRYPOINT $3" - "$1" >/dev/null; }
-
-# with_libraries PROGRAM FOLDER copies a program and what it is linked with.
-with_libraries() {
-  local library
-  mkdir -p "$2/usr/bin" "$2/etc" "$2/tmp"
-  cp "$1" "$2/usr/bin/"
-  { ldd "$1" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
-    mkdir -p "$2$(dirname "$library")"
-    cp -L "$library" "$2$library"
-  done
-}
 
 # stand_ins makes what can't be pulled where there is no registry: under the very names of the compose file.
 stand_ins() {

@@ -65,3 +65,28 @@ apart() {
   unshare --mount --net --pid --uts --fork --mount-proc --kill-child --propagation private \
     bash -c 'ip link set lo up && "$@"; exit $?' apart "$@"
 }
+
+# s3_program prints where the S3 server of the other tests is, built the way they do it, with the version that the compose file names.
+s3_program() {
+  local version folder
+  version=$(sed -n 's/^\tversion = "\(.*\)"$/\1/p' "$REPOSITORY/internal/bucket/s3test/server.go")
+  grep -qF "versity/versitygw:$version}" "$REPOSITORY/deploy/docker/docker-compose.yml" || die "the compose file does not name versitygw $version, which the tests run"
+  folder=$(dirname "$CACHE")/versitygw-$version
+  mkdir -p "$folder"
+  (
+    flock 9
+    [[ -x $folder/versitygw ]] || (cd "$work" && GOFLAGS='' GOBIN=$folder go install "github.com/versity/versitygw/cmd/versitygw@$version")
+  ) 9>"$folder/lock"
+  echo "$folder/versitygw"
+}
+
+# with_libraries PROGRAM FOLDER copies a program and what it is linked with.
+with_libraries() {
+  local library
+  mkdir -p "$2/usr/bin" "$2/etc" "$2/tmp"
+  cp "$1" "$2/usr/bin/"
+  { ldd "$1" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
+    mkdir -p "$2$(dirname "$library")"
+    cp -L "$library" "$2$library"
+  done
+}

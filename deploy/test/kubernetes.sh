@@ -11,7 +11,7 @@ here=$REPOSITORY/deploy/test/kubernetes
 helm_version=v3.22.0
 programs=(kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet kubectl)
 
-# kubernetes_programs prints the folder of them. They are one program with five names; it is built without the
+# kubernetes_programs prints the folder of them. They are one program with six names; it is built without the
 # usual cache of compiled packages, which would grow by 2.9 GB.
 kubernetes_programs() {
   local version key folder release minor x flags

@@ -203,7 +203,7 @@ func TestFaultTable(t *testing.T) {
 	for _, c := range commands {
 		for _, f := range faults {
 			for mode := range 6 {
-				for call, hit := 1, true; hit; call++ {
+				for call, hit := 1, true; hit; call += faultStride {
 					rest := []faultblob.Fault{faultblob.None, f.fault, faultblob.Refuse}[mode/2]
 					x := cell{command: c, shared: mode%2 == 1, fault: f.fault, call: call, rest: rest}
 					x.what = fmt.Sprintf("%s, shared %v, call %d: %s, then fault %d", c.name, x.shared, call, f.name, x.rest)

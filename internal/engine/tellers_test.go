@@ -176,13 +176,16 @@ func resident(t *testing.T, e *Engine) *running {
 	return all[0].x
 }
 
+// manyExecutors is how many an exchange may well have; fewer under the race detector.
+var manyExecutors = 10_000
+
 // Ensure that an exchange with very many executors tells all of them, in rounds that the log takes.
 func TestManyExecutors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket, s := faultblob.New(), &recorder{delay: 50 * time.Millisecond}
 		e := notifying(t, bucket.Store(false), s)
 		_, agent := join(t, e, "agent", `{}`)
-		const n, workers = 10_000, 50
+		n, workers := manyExecutors, 50
 		var all sync.WaitGroup
 		for w := range workers {
 			all.Go(func() {

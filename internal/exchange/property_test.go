@@ -260,12 +260,14 @@ func (h *history) batch(t *testing.T) (*exchange.State, []exchange.Event) {
 	return fork, events
 }
 
+// historySeeds is how many histories are tried; fewer under the race detector.
+var historySeeds = int64(60)
+
 // Whatever is asked: a fork shows what its base will show once the events are in it, and changes
 // nothing in it; what was handed out stays as it was; and the events alone give the same state again.
 func TestEventsTellTheWholeState(t *testing.T) {
-	const seeds = 60
-	changes := 0
-	for seed := range int64(seeds) {
+	changes, seeds := 0, historySeeds
+	for seed := range seeds {
 		h := newHistory(t, seed)
 		handedOut := map[*exchange.Executor]exchange.Executor{}
 		for range 100 {
@@ -310,7 +312,7 @@ func TestEventsTellTheWholeState(t *testing.T) {
 		}
 	}
 	t.Logf("%d changes of a status", changes)
-	if changes < 20*seeds {
+	if changes < 20*int(seeds) {
 		t.Errorf("only %d changes of a status in %d histories: they say little", changes, seeds)
 	}
 }

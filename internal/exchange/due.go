@@ -145,14 +145,15 @@ func (d *deadlines) Pop() any {
 	return one
 }
 
-// frontier is a heap of places in deadlines, from which those behind them have not been looked at yet.
+// frontier is a heap of places in another heap, from which those behind them have not been looked at yet. So what is in
+// that one is met in order, without changing it.
 type frontier struct {
-	of     *deadlines
+	of     heap.Interface
 	places []int
 }
 
 func (f *frontier) add(i int) {
-	if i < len(f.of.list) {
+	if i < f.of.Len() {
 		heap.Push(f, i)
 	}
 }

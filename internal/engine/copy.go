@@ -21,12 +21,10 @@ const copiers = 8
 // profiles, of an exchange of the original server without events, it copies those.
 func Copy(ctx context.Context, from, to Store, exchangeID string) (eventlog.Copied, error) {
 	beside := func() error {
-		for _, folder := range []string{profileFolder(exchangeID), attachmentFolder(exchangeID)} {
-			if err := copyFolder(ctx, from, to, folder); err != nil {
-				return err
-			}
+		if err := copyFolder(ctx, from, to, profileFolder(exchangeID), copyProfile); err != nil {
+			return err
 		}
-		return nil
+		return copyFolder(ctx, from, to, attachmentFolder(exchangeID), copyAttachment)
 	}
 	done, err := eventlog.Copy(ctx, from, to, exchangeID, beside)
 	if errors.Is(err, eventlog.ErrNotFound) {
@@ -36,7 +34,7 @@ func Copy(ctx context.Context, from, to Store, exchangeID string) (eventlog.Copi
 }
 
 // copyFolder copies what a listing of a folder shows.
-func copyFolder(ctx context.Context, from, to Store, folder string) error {
+func copyFolder(ctx context.Context, from, to Store, folder string, copyOne func(ctx context.Context, from, to Store, obj *blob.ListObject) error) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(copiers)
 	it := from.Bucket().List(&blob.ListOptions{Prefix: folder})
@@ -48,18 +46,14 @@ func copyFolder(ctx context.Context, from, to Store, folder string) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("list %s: %w", folder, err), work.Wait())
 		}
-		work.Go(func() error {
-			if folder[0] == 'a' {
-				return copyAttachment(ctx, from, to, obj)
-			}
-			return copyProfile(ctx, from, to, obj.Key)
-		})
+		work.Go(func() error { return copyOne(ctx, from, to, obj) })
 	}
 	return work.Wait() //nolint:wrapcheck // its functions name the object
 }
 
 // copyProfile copies a small object that changes. One that is gone has left with its executor.
-func copyProfile(ctx context.Context, from, to Store, key string) error {
+func copyProfile(ctx context.Context, from, to Store, obj *blob.ListObject) error {
+	key := obj.Key
 	ours, _, err := from.Load(ctx, key)
 	if from.NoSuchKey(err) {
 		return nil

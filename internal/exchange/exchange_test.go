@@ -3,7 +3,6 @@ package exchange_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -152,46 +151,6 @@ func TestTimesAreWholeMilliseconds(t *testing.T) {
 				t.Errorf("%s at %v, want %v", what, got, want)
 			}
 		}
-	}
-}
-
-// Who holds more than one commit gives back leaves in several, and is there until the last.
-func TestRemoveInParts(t *testing.T) {
-	const threads = 25_000
-	s := threadIn(exchange.StatusCompleted)
-	seq := int64(10)
-	apply := func(d exchange.Draft) {
-		seq++
-		s.Apply(exchange.Event{Seq: seq, Thread: d.Thread, Type: d.Type, Actor: d.Actor, Payload: d.Payload})
-	}
-	for i := range threads {
-		ref := fmt.Sprintf("2026-02-02-%d", i)
-		apply(exchange.Draft{Thread: ref, Type: exchange.ThreadCreated, Actor: "requestor", Payload: json.RawMessage(`{"intent":"x"}`)})
-		apply(exchange.Draft{Thread: ref, Type: exchange.StatusChanged, Actor: "holder", Payload: json.RawMessage(`{"new_status":"claimed","executor_id":"holder"}`)})
-	}
-	cmd := &exchange.Remove{Caller: exchange.Caller{Executor: "holder", KeyHash: "key-holder"}, ID: "holder"}
-	for part, want := range []int{10_000, 10_000, 5_001} {
-		drafts, refusal := cmd.Decide(s, time.Time{})
-		if refusal != nil || len(drafts) != want || cmd.Result.Left != (part < 2) {
-			t.Fatalf("part %d: %d events, %v, left: %v", part+1, len(drafts), refusal, cmd.Result.Left)
-		}
-		size := 0
-		for _, d := range drafts {
-			apply(d)
-			size += len(d.Payload) + len(d.Thread) + 250 // the rest of its line, ids of 64 characters included
-		}
-		if size > 8<<20 {
-			t.Errorf("part %d takes %d bytes of the log", part+1, size)
-		}
-		if _, there := s.Executor("holder"); there != cmd.Result.Left {
-			t.Fatalf("part %d: there: %v", part+1, there)
-		}
-	}
-	if held := len(s.Threads(exchange.Filter{Status: exchange.StatusClaimed})); held > 0 {
-		t.Errorf("%d threads are held by nobody", held)
-	}
-	if refs := s.Threads(exchange.Filter{Status: exchange.StatusPending, Limit: 1}); refs[0].Ref != fmt.Sprintf("2026-02-02-%d", threads-1) {
-		t.Errorf("the order was lost: %s is in front", refs[0].Ref)
 	}
 }
 

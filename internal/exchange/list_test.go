@@ -135,10 +135,13 @@ func checkUntil(t *testing.T, s *exchange.State, f exchange.Filter, now time.Tim
 	}
 }
 
+// pageSeeds is how many histories TestPagesAreWhatAScanFinds tries; fewer under the race detector.
+var pageSeeds = int64(8)
+
 // Whatever the events are, each list is what a scan of all threads finds: in a state, in a fork of it, and in
 // one read from a snapshot, in which pages also go on where those of the state ended.
 func TestPagesAreWhatAScanFinds(t *testing.T) {
-	for seed := range int64(8) {
+	for seed := range pageSeeds {
 		r := rand.New(rand.NewSource(seed))
 		size := sizes[seed%int64(len(sizes))]
 		all := facts(5000+seed, size.events, size.refs)

@@ -3,4 +3,4 @@
 package exchange_test
 
 // Under the race detector a test takes some five times as long, and each seed does the same.
-func init() { outboxSeeds, historySeeds = 3, 10 }
+func init() { outboxSeeds, historySeeds, pageSeeds = 3, 10, 2 }

@@ -73,12 +73,13 @@ SIMULATION_MUTANTS ?= 600
 QUIETLY := | grep -vE '^ *(=== |--- PASS: .*seed=|--- PASS: .*from=)'
 
 .PHONY: torture
-torture: ## SIMULATION_SEEDS=2000 simulated; everything broken for DURATION=10m on three replicas, then on a folder, and all answers checked
+torture: ## SIMULATION_SEEDS=2000 simulated; everything broken for DURATION=10m on three replicas, then on a folder, all answers checked; then killed 20 times in the middle of merges and of snapshots
 	go test -tags $(TAGS) -count=1 -timeout 0 -run '^TestSimulation$$' -v ./internal/simulation \
 		-args -simulation.seeds $(SIMULATION_SEEDS) -simulation.from $(SIMULATION_FROM) $(QUIETLY)
 	rm -rf bin/torture && mkdir -p bin/torture
 	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestTorture$$' -v -artifacts -outputdir $(CURDIR)/bin/torture ./internal/e2e \
 		-args -torture.seed $(SEED) -torture.for $(DURATION) -torture.operations $(OPERATIONS)
+	go test -tags $(TAGS),e2e -count=1 -timeout 0 -run '^TestKillErrands$$' -v ./internal/e2e -args -errands.rounds 20
 
 .PHONY: torture-mutants
 torture-mutants: ## the log and the server with one rule broken each, which the simulation and the torture must catch

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,20 +35,22 @@ var (
 	snapshots  = errand{name: "snapshot", begin: beginSnapshot, works: worksOnSnapshot, stage: snapshotStage, done: snapshotDone}
 )
 
-// TestKillErrands: the program is killed 20 times in the middle of each errand, at moments spread over all its
-// steps; on a bucket, where a merge takes many requests and a snapshot one, five times in a merge. After each
+var errandRounds = flag.Int("errands.rounds", 8, "how often TestKillErrands kills the program in the middle of each errand")
+
+// TestKillErrands: the program is killed in the middle of each errand, at moments spread over all its steps; on a
+// bucket, where a merge takes many requests and a snapshot one, a quarter as often and in a merge. After each
 // the check passes and a server serves what it did before; and when the errand was done again, DuckDB's query
 // gives each event once.
 func TestKillErrands(t *testing.T) {
 	t.Run("filesystem", func(t *testing.T) {
 		h := newHistory(t, 6, 14, 3)
 		for _, e := range []errand{compaction, snapshots} {
-			t.Run(e.name, func(t *testing.T) { e.killOften(t, h, 20, func() storage { return folder(t) }) })
+			t.Run(e.name, func(t *testing.T) { e.killOften(t, h, *errandRounds, func() storage { return folder(t) }) })
 		}
 	})
 	t.Run("s3", func(t *testing.T) {
 		h, store := newHistory(t, 2, 14, 0), s3test.Start(t)
-		compaction.killOften(t, h, 5, func() storage { return bucketOf(t, store) })
+		compaction.killOften(t, h, max(2, *errandRounds/4), func() storage { return bucketOf(t, store) })
 	})
 }
 

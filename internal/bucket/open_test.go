@@ -115,7 +115,7 @@ func unsigned(p *proxy, header string) answer {
 	}
 }
 
-// TestUnanswered: a bucket that never answers is an error within 8 s and what it takes to give up.
+// TestUnanswered: a bucket that never answers is an error after 8 s, and is not tried again and again.
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
@@ -130,7 +130,7 @@ func TestUnanswered(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}
-	if took := time.Since(began); took > 9*time.Second {
+	if took := time.Since(began); took > 16*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	l.Close()

@@ -24,18 +24,24 @@ func mustOpen(tb testing.TB, c bucket.Config) *bucket.Store {
 	return s
 }
 
+// suite and suiteS3 are the sizes of the suite; smaller under the race detector.
+var (
+	suite   buckettest.Options
+	suiteS3 = buckettest.Options{Races: 20, Keys: 2100}
+)
+
 func TestFilesystem(t *testing.T) {
 	t.Parallel()
 	buckettest.Run(t, func(tb testing.TB) buckettest.Store {
 		return mustOpen(tb, bucket.Config{Type: "filesystem", Path: tb.TempDir()})
-	}, buckettest.Options{})
+	}, suite)
 }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	buckettest.Run(t, func(tb testing.TB) buckettest.Store {
 		return mustOpen(tb, bucket.Config{Type: "memory"})
-	}, buckettest.Options{})
+	}, suite)
 }
 
 var full = flag.Bool("full", false, "run the suite on S3 at the size it has on the others")
@@ -44,7 +50,7 @@ var full = flag.Bool("full", false, "run the suite on S3 at the size it has on t
 // raced for by 200, and a listing of more than two of S3's pages. With -full it takes half a minute.
 func TestS3(t *testing.T) {
 	t.Parallel()
-	o := buckettest.Options{Races: 20, Keys: 2100}
+	o := suiteS3
 	if *full {
 		o = buckettest.Options{}
 	}

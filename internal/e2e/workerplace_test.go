@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // mostPlaces is how many servers with a bucket of their own one wrangler has. Where they have all been used, another
@@ -203,7 +204,7 @@ func putObjects(settings []string, objects map[string][]byte) error {
 		if err != nil {
 			return err
 		}
-		if _, err := answerTo(http.DefaultClient.Do(req)); err != nil {
+		if _, err := answerTo(doorClient.Do(req)); err != nil {
 			return err
 		}
 	}
@@ -215,12 +216,15 @@ func (w *wrangler) door(path string, body []byte) ([]byte, error) {
 	if body == nil && !strings.HasPrefix(path, "end/") {
 		return fetch(w.url(path))
 	}
-	return answerTo(http.Post(w.url(path), "application/json", bytes.NewReader(body)))
+	return answerTo(doorClient.Post(w.url(path), "application/json", bytes.NewReader(body)))
 }
 
 func (w *wrangler) url(path string) string { return "http://" + w.addr + "/-test/" + path }
 
-func fetch(address string) ([]byte, error) { return answerTo(http.Get(address)) }
+func fetch(address string) ([]byte, error) { return answerTo(doorClient.Get(address)) }
+
+// doorClient gives up on what is not answered, so that a test fails in the place of waiting for good.
+var doorClient = &http.Client{Timeout: time.Minute}
 
 // answerTo reads an answer that must be 200.
 func answerTo(res *http.Response, err error) ([]byte, error) {

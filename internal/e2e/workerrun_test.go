@@ -3,12 +3,12 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,20 +68,31 @@ func stopWranglers() {
 	}
 }
 
-// startWrangler starts one whose state is in a folder, and waits until it is ready.
+// quietly are wrangler's settings by which it asks nobody, watches nothing, and keeps no record of every call: that is
+// more work than the calls.
+var quietly = []string{"CI=1", "NO_COLOR=1", "WRANGLER_SEND_METRICS=false", "WRANGLER_HIDE_BANNER=true", "CLOUDFLARE_CF_FETCH_ENABLED=false",
+	"WRANGLER_CI_DISABLE_CONFIG_WATCHING=true", "WRANGLER_WRITE_LOGS=false", "X_LOCAL_OBSERVABILITY=false", "X_LOCAL_EXPLORER=false"}
+
+// startWrangler starts one whose state is in a folder, and waits until it answers.
 func startWrangler(folder string) (*wrangler, error) {
 	config, err := writeWorkerConfig(folder)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the Worker: %w", err)
 	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	_ = l.Close() // somebody else might take it, who then can't be told from a fault
 	bin := filepath.Join(workerFolder(), "node_modules", ".bin")
 	// It is a shell that ends the group: with wrangler, and with this process, whose end closes what cat reads.
 	cmd := exec.Command("sh", "-c", `{ "$@" </dev/null; kill -9 0; } & cat >/dev/null; kill -9 0`, "sh",
-		filepath.Join(bin, "wrangler"), "dev", "--local", "-c", config, "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0",
-		"--persist-to", filepath.Join(folder, "state"))
+		filepath.Join(bin, "wrangler"), "dev", "--local", "-c", config, "--ip", "127.0.0.1", "--port", port, "--inspector-port", "0",
+		"--log-level", "warn", "--persist-to", filepath.Join(folder, "state"))
 	cmd.Dir = workerFolder()
-	cmd.Env = append(environment(nil), "PATH="+bin+":"+os.Getenv("PATH"), "CI=1", "NO_COLOR=1",
-		"WRANGLER_SEND_METRICS=false", "WRANGLER_HIDE_BANNER=true", "CLOUDFLARE_CF_FETCH_ENABLED=false") // it asks nobody
+	cmd.Env = append(append(environment(nil), "PATH="+bin+":"+os.Getenv("PATH")), quietly...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	holds, err := cmd.StdinPipe()
 	if err != nil {
@@ -98,29 +109,35 @@ func startWrangler(folder string) (*wrangler, error) {
 		_ = out.Close()
 		return nil, fmt.Errorf("starting wrangler: %w", err)
 	}
-	w := &wrangler{process: cmd.Process, holds: holds, log: &logText{}, exited: make(chan struct{})}
-	ready := make(chan string, 1)
-	go w.log.followUntil(out, "Ready on", ready)
+	w := &wrangler{addr: addr, process: cmd.Process, holds: holds, log: &logText{}, exited: make(chan struct{})}
+	go w.log.follow(out, nil)
 	go func() {
 		_ = cmd.Wait()
 		close(w.exited)
 	}()
-	select {
-	case line := <-ready:
-		if w.addr = loopback.FindString(line); w.addr != "" {
-			return w, nil
-		}
+	if err := w.ready(); err != nil {
 		w.kill()
-		return nil, fmt.Errorf("wrangler does not say where it is ready: %s", line)
-	case <-w.exited:
-		return nil, fmt.Errorf("wrangler ended at once (is npm ci done?):\n%s", w.log.tail(20))
-	case <-time.After(workerWithin):
-		w.kill()
-		return nil, fmt.Errorf("wrangler was not ready within %v:\n%s", workerWithin, w.log.tail(20))
+		return nil, fmt.Errorf("%w:\n%s", err, w.log.tail(20))
 	}
+	return w, nil
 }
 
-var loopback = regexp.MustCompile(`127\.0\.0\.1:[1-9][0-9]*`)
+// ready waits until it answers, which nothing tells at this level of its log.
+func (w *wrangler) ready() error {
+	late := time.After(workerWithin)
+	for {
+		if _, err := w.door("ready", nil); err == nil {
+			return nil
+		}
+		select {
+		case <-w.exited:
+			return errors.New("wrangler ended at once (is npm ci done?)")
+		case <-late:
+			return fmt.Errorf("wrangler was not ready within %v", workerWithin)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
 
 func (w *wrangler) runs() bool {
 	select {
@@ -187,22 +204,3 @@ func prepareWorker() error {
 }
 
 func workerFolder() string { return filepath.Join(repository, "deploy", "cloudflare") }
-
-// followUntil reads until the process is gone, and tells the first line with a word in it.
-func (l *logText) followUntil(r io.ReadCloser, word string, found chan<- string) {
-	defer r.Close()
-	in := bufio.NewReader(r)
-	for {
-		line, err := in.ReadString('\n')
-		l.mu.Lock()
-		l.lines = append(l.lines, strings.TrimSuffix(line, "\n"))
-		l.mu.Unlock()
-		if found != nil && strings.Contains(line, word) {
-			found <- line
-			found = nil
-		}
-		if err != nil {
-			return
-		}
-	}
-}

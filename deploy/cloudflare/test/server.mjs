@@ -4,10 +4,13 @@
 //
 //	POST /-test/begin/<place>          a server begins: {host, vars}, the address it has and its settings
 //	POST /-test/end/<place>            it ends without a word: its program, and the alarm that would begin another
+//	/-test/ready                       200
 //	POST /-test/stop                   only the program ends, at the address of a server
 //	/-test/objects/<place>/[key]       the bucket seen from outside: list, GET, PUT
 import server from "../src/index.mjs";
 import { Core as Served } from "../src/core.mjs";
+
+console.log = console.warn; // the program's log, in what wrangler shows of all
 
 const hosts = new Map(); // the places, by the address of their servers
 
@@ -60,9 +63,11 @@ const envOf = (env, place) => ({ ...env, CORE: { idFromName: () => env.CORE.idFr
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
-    const [, what, place, key] = url.pathname.match(/^\/-test\/(begin|end|objects)\/([0-9]+)\/?(.*)$/) ?? [];
+    const [, what, place, key] = url.pathname.match(/^\/-test\/(ready|begin|end|objects)(?:\/([0-9]+)\/?(.*))?$/) ?? [];
     const core = () => env.CORE.get(env.CORE.idFromName(place));
     switch (what) {
+      case "ready":
+        return new Response();
       case "begin": {
         const { host, vars } = await request.json();
         await core().begin(place, vars);

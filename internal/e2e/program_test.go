@@ -52,6 +52,7 @@ func buildAndRun(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer os.RemoveAll(workshop)
+	defer stopWranglers()
 	if binary = os.Getenv("MESS_EXCHANGE_BIN"); binary != "" {
 		return m.Run(), nil
 	}
@@ -84,7 +85,8 @@ type server struct {
 	log       *logText
 	exited    chan struct{} // closed when the process is gone
 	state     *os.ProcessState
-	worker    bool // it is the Worker in workerd, in processes of its own group
+	worker    bool   // it is the Worker in workerd; process is that of all who run there
+	cut       func() // ends the Worker
 }
 
 // start runs the program on a free port of 127.0.0.1 and waits until it listens. The process is
@@ -152,7 +154,8 @@ func spawn(settings []string, listening chan<- string, args ...string) (*server,
 // kill ends the process as a power cut would, without a chance to finish anything.
 func (s *server) kill() {
 	if s.worker {
-		_ = syscall.Kill(-s.process.Pid, syscall.SIGKILL)
+		s.cut()
+		return
 	}
 	_ = s.process.Signal(syscall.SIGKILL) // fails only where it has ended already
 	<-s.exited

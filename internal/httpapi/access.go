@@ -31,7 +31,10 @@ func (g *gate) authenticate(r *http.Request, exchangeID string) error {
 	}
 	caller, err := g.exchange.Authenticate(r.Context(), exchangeID, key)
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok && refusal.Code == exchange.CodeUnauthorized {
-		g.wrongKeys.add(at)
+		// Of keys that are looked up at the same moment, those above the limit are told so, whatever was found.
+		if wait := g.wrongKeys.add(at); wait > 0 {
+			return tooMany("wrong API keys", wait)
+		}
 	}
 	if err != nil {
 		return err

@@ -80,7 +80,10 @@ func (l *claimLinks) follow(r *http.Request, follow func() (*engine.LinkedThread
 	}
 	linked, err := follow()
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok && refusal.Code == exchange.CodeNotFound {
-		l.wrong.add(at)
+		// As with wrong keys, so with links that are looked up at the same moment.
+		if wait := l.wrong.add(at); wait > 0 {
+			return nil, tooMany("links that lead nowhere", wait)
+		}
 	}
 	return linked, err
 }

@@ -14,6 +14,9 @@ export class Core extends DurableObject {
     return this.#starting ??= this.#start().catch((e) => { this.#starting = null; throw e; });
   }
 
+  // started is what program returned last, if that has not ended since; nothing is begun by asking.
+  get started() { return this.#starting; }
+
   async #start() {
     const program = { ended: false, calls: new Set() };
     const ready = new Promise((resolve, reject) => {

@@ -1,10 +1,8 @@
 package send
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -29,28 +27,4 @@ func (g *guard) control(network, address string, c syscall.RawConn) error {
 		}
 	}
 	return g.public.Safe(network, address, c) //nolint:wrapcheck // told apart in outcomeWithout
-}
-
-// ParseNetworks reads the value of NOTIFY_ALLOW_NETWORKS: networks as in 10.0.0.0/8 or fd00::/8, or single addresses,
-// with commas or blanks between them.
-func ParseNetworks(list string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, field := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
-		network, err := netip.ParsePrefix(field)
-		if err != nil {
-			address, err := netip.ParseAddr(field)
-			if err != nil || address.Zone() != "" {
-				return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8", field)
-			}
-			network = netip.PrefixFrom(address, address.BitLen())
-		}
-		if network.Addr().Is4In6() {
-			return nil, fmt.Errorf("%q must be written as an IPv4 network", field)
-		}
-		if network != network.Masked() {
-			return nil, fmt.Errorf("%q is an address in a network; the network is %v", field, network.Masked())
-		}
-		all = append(all, network)
-	}
-	return all, nil
 }

@@ -6,18 +6,16 @@ import (
 	"testing"
 )
 
-func networks(t *testing.T, list string) []netip.Prefix {
-	t.Helper()
-	all, err := ParseNetworks(list)
-	if err != nil {
-		t.Fatal(err)
+func networks(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
 	}
 	return all
 }
 
 // Ensure which addresses may be called: public ones on the ports of the web, and what the operator allows.
 func TestGuard(t *testing.T) {
-	strict, open := newGuard(nil), newGuard(networks(t, "10.1.0.0/16, fd00:1::/32,192.168.7.7"))
+	strict, open := newGuard(nil), newGuard(networks("10.1.0.0/16", "fd00:1::/32", "192.168.7.7/32"))
 	for address, c := range map[string]struct{ strict, open bool }{
 		"93.184.216.34:80":            {true, true},
 		"93.184.216.34:443":           {true, true},
@@ -62,27 +60,4 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s, with networks allowed: %v", address, got)
 		}
 	}
-}
-
-func TestParseNetworks(t *testing.T) {
-	for list, want := range map[string]string{
-		"": "[]", "10.0.0.0/8": "[10.0.0.0/8]", " 10.0.0.0/8,,fd00::/8 ": "[10.0.0.0/8 fd00::/8]", "192.168.1.5 ::1": "[192.168.1.5/32 ::1/128]", "0.0.0.0/0": "[0.0.0.0/0]",
-	} {
-		if got := strings.ReplaceAll(strings.Join(texts(networks(t, list)), " "), ",", ""); "["+got+"]" != want {
-			t.Errorf("%q: %s, want %s", list, got, want)
-		}
-	}
-	for _, list := range []string{"10.0.0.0/33", "10.0.0.1/8", "home", "::ffff:10.0.0.0/104", "::ffff:10.0.0.1", "fe80::1%eth0", "10.0.0.0/8;fd00::/8"} {
-		if got, err := ParseNetworks(list); err == nil {
-			t.Errorf("%q: %v", list, got)
-		}
-	}
-}
-
-func texts(all []netip.Prefix) []string {
-	list := make([]string, len(all))
-	for i, p := range all {
-		list[i] = p.String()
-	}
-	return list
 }

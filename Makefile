@@ -134,7 +134,7 @@ check-fresh:
 .PHONY: check-go
 check-go:
 	go vet -tags $(TAGS),e2e ./...
-	GOOS=js GOARCH=wasm go vet -tags $(TAGS) ./cmd/mess-worker ./internal/worker ./internal/promise ./internal/bucket/r2blob
+	GOOS=js GOARCH=wasm go vet -tags $(TAGS) ./cmd/mess-worker ./internal/worker ./internal/promise ./internal/bucket/r2blob ./internal/notify/send
 	go run $(STATICCHECK) -tags $(TAGS),e2e ./...
 
 # go test fuzzes one target of one package at a time, so they are found and run one by one.

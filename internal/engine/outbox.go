@@ -11,11 +11,6 @@ import (
 )
 
 const (
-	// maxTelling is how many attempts an exchange has under way, and maxTellingAll all exchanges together; beyond it
-	// events wait in their outbox. So receivers that hang cost no more memory than this, at some kilobytes each, and no
-	// more processor time however much is posted. It leaves the sender room for tests of channels.
-	maxTelling    = 2048
-	maxTellingAll = 8192
 	// leastRoom is below which nothing is begun: an executor has 40 ways at the most to be told of one event.
 	leastRoom = 64
 	// noRoomPause is how long an exchange waits where others have all the room.

@@ -1,3 +1,5 @@
+//go:build !js
+
 package send
 
 import (
@@ -14,13 +16,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mess-exchange/mess-exchange/internal/notify"
 )
 
 // loopback is a caller that may call receivers on this machine.
 func loopback(*testing.T) *caller { return newCaller(networks("127.0.0.0/8")) }
-
-func post(address string) notify.Request { return notify.Post(address, map[string]string{"k": "v"}) }
 
 // Ensure that what arrives is the request, byte by byte.
 func TestRequestAsItIs(t *testing.T) {

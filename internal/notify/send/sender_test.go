@@ -29,6 +29,8 @@ type world struct {
 	asked         int
 }
 
+func post(address string) notify.Request { return notify.Post(address, map[string]string{"k": "v"}) }
+
 func newWorld(t *testing.T) *world {
 	return &world{t: t, atHost: map[string]int{}, outcomes: map[string][]Outcome{}, ended: map[string]time.Time{}}
 }

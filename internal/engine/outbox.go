@@ -242,7 +242,7 @@ func (t *teller) step() (pause time.Duration, idle bool) {
 	}
 	if len(w.due) == 0 && !w.first && t.under == 0 && len(t.tellings) == 0 {
 		held := t.holdsFor(now)
-		return held, held <= 0
+		return min(held, w.next), held <= 0 // a retry may be due before the lease ends
 	}
 	wait, held := t.hold(w, now)
 	if !held {

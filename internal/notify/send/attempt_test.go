@@ -15,7 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
 )
 
 // loopback is a caller that may call receivers on this machine.

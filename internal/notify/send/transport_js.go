@@ -58,7 +58,7 @@ func (f byFetch) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
 	response := &http.Response{StatusCode: answer.Get("status").Int(), Header: http.Header{}, Body: http.NoBody, Request: r}
-	if after := answer.Get("headers").Call("get", "Retry-After"); after.Type() == js.TypeString && after.Length() <= maxAnswerHeader {
+	if after := answer.Get("headers").Call("get", "Retry-After"); after.Type() == js.TypeString {
 		response.Header.Set("Retry-After", after.String())
 	}
 	if body := answer.Get("body"); body.Truthy() {

@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -156,3 +158,31 @@ func everyOneTold(t *testing.T, r *receiver, path string, refs []string) {
 	})
 }
 
+// TestHangingReceivers: while receivers hang, who asks and who writes is answered. On a Worker their calls share the few
+// connections that it may have with the reads and writes of its storage.
+func TestHangingReceivers(t *testing.T) {
+	onEachNotifying(t, func(t *testing.T, s *server, r *receiver) {
+		const phones = 12
+		agent := at(s, "home").register(t, "agent")
+		var gaveUp atomic.Int64
+		for i := range phones {
+			hanging := listen(t, "127.0.0.1") // a host of its own, so that they don't wait for each other
+			hanging.treat("/hook", func(c net.Conn, a arrival) bool {
+				r.record(a)
+				defer gaveUp.Add(1)
+				return hangs(c, a)
+			})
+			at(s, "home").profile(t, fmt.Sprintf("phone-%d", i), toWebhook(hanging.url+"/hook"))
+		}
+		first := agent.create(t, intent("x"))
+		r.wait(t, 1, on("/hook"))
+		for range 5 {
+			ref := agent.create(t, intent("y"))
+			agent.set(t, ref, "cancelled")
+			agent.thread(t, first)
+		}
+		if n := gaveUp.Load(); n > 0 {
+			t.Errorf("they were answered when %d attempts had ended", n)
+		}
+	})
+}

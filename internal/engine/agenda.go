@@ -9,7 +9,9 @@ import (
 
 // RunDue does what is due, in all exchanges: it moves the threads whose needed_by has come, tells executors what they are
 // to be told, and without a timer of the engine's writes the snapshots that are worth it. It returns when nothing of this
-// is under way, or ctx ends; what becomes due meanwhile it does too, so that nothing waits for a receiver that hangs.
+// is under way, or ctx ends. What becomes due meanwhile or in a moment (deadlineSlack) it does too: so nothing waits for a
+// receiver that hangs, and what is found to be overdue needs no further call.
+//
 // next is when there is something to do again; ok is false where nothing is known to come. Where ctx has ended, what is
 // under way goes on, and should be waited for by another call: it is lost with the process, until somebody looks into
 // the log again.
@@ -20,7 +22,8 @@ func (e *Engine) RunDue(ctx context.Context) (next time.Time, ok bool) {
 	for {
 		e.beginDue()
 		idle, news := e.errands.look()
-		if next, ok = e.nextDue(); idle {
+		next, ok = e.nextDue()
+		if idle && (!ok || time.Until(next) > deadlineSlack) {
 			return next, ok
 		}
 		in := forever

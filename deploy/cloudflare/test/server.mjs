@@ -1,13 +1,21 @@
 // The Worker as it is, with a door for the end-to-end tests beside it (internal/e2e): the bucket seen from outside,
-// and a way to end the program inside.
+// and ways to end the program inside: /-test/stop, and /-test/lose, after which no alarm rings either.
 import server from "../src/index.mjs";
 import { Core as Served } from "../src/core.mjs";
 
 export class Core extends Served {
+  #deaf = false;
+
   async fetch(request) {
-    if (new URL(request.url).pathname !== "/-test/stop") return super.fetch(request);
+    const path = new URL(request.url).pathname;
+    if (path !== "/-test/stop" && path !== "/-test/lose") return super.fetch(request);
+    this.#deaf = path === "/-test/lose";
     (await this.program()).stop(137);
     return new Response();
+  }
+
+  async alarm() {
+    if (!this.#deaf) await super.alarm();
   }
 }
 

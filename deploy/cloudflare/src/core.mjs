@@ -75,7 +75,7 @@ export class Core extends DurableObject {
 }
 
 // answer hands a request to the program and returns what it answers.
-function answer(program, request) {
+export function answer(program, request) {
   return new Promise((resolve) => {
     const header = [];
     for (const [name, value] of request.headers) header.push(name, value);

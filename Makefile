@@ -54,6 +54,10 @@ worker: $(WORKER)/node_modules ## the Cloudflare Worker: its size, its R2 driver
 	cd $(WORKER) && npm run --silent worker:check && npm run --silent worker:suite
 	PATH="$(CURDIR)/$(WORKER)/node_modules/.bin:$$PATH" go test -tags $(TAGS),e2e -count=1 -timeout 40m -v ./internal/e2e -args -worker
 
+.PHONY: worker-bench
+worker-bench: $(WORKER)/node_modules ## the Cloudflare Worker against the same program begun for each request, as ratios of one run
+	cd $(WORKER) && npm run --silent worker:bench
+
 $(WORKER)/node_modules: $(WORKER)/package-lock.json $(WORKER)/package.json
 	npm ci --prefix $(WORKER)
 	@touch $@
@@ -135,7 +139,7 @@ check-fresh:
 .PHONY: check-go
 check-go:
 	go vet -tags $(TAGS),e2e ./...
-	GOOS=js GOARCH=wasm go vet -tags $(TAGS) ./cmd/mess-worker ./internal/worker ./internal/promise ./internal/bucket/r2blob
+	GOOS=js GOARCH=wasm go vet -tags $(TAGS) ./cmd/mess-worker ./internal/worker ./internal/promise ./internal/bucket/r2blob ./internal/notify/send
 	go run $(STATICCHECK) -tags $(TAGS),e2e ./...
 
 # go test fuzzes one target of one package at a time, so they are found and run one by one.

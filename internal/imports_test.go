@@ -41,12 +41,12 @@ var layers = map[string][]string{
 	"internal/worker":          {"internal/promise"},                                                                                                                                                                                                        // HTTP between JavaScript and Go; knows no exchange
 	"internal/notify/channel":  {"internal/notify", "internal/notify/settings"},
 	"internal/notify/hook":     {"internal/notify", "internal/notify/settings", "internal/notify/template"},
-	"internal/notify/send":     {"internal/notify"},                                                  // for what a request is; knows no channel and no rule
-	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"}, // for the moments, what a variable is, and the priorities
-	"internal/notify/template": {},                                                                   // a rule about text
-	"internal/promise":         {},                                                                   // waiting for JavaScript; of the Worker alone
-	"internal/settings":        {"internal/httpapi", "internal/auth"},                                // text into what the handler is told
-	"internal/simulation":      {},                                                                   // tests only
+	"internal/notify/send":     {"internal/notify", "internal/promise"},                                          // for what a request is; knows no channel and no rule
+	"internal/notify/settings": {"internal/notify", "internal/notify/template", "internal/exchange"},             // for the moments, what a variable is, and the priorities
+	"internal/notify/template": {},                                                                               // a rule about text
+	"internal/promise":         {},                                                                               // waiting for JavaScript; of the Worker alone
+	"internal/settings":        {"internal/httpapi", "internal/auth", "internal/engine", "internal/notify/send"}, // text into what the handler and the engine are told
+	"internal/simulation":      {},                                                                               // tests only
 }
 
 const module = "github.com/mess-exchange/mess-exchange"

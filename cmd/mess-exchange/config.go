@@ -126,7 +126,7 @@ func (c *config) check(command string) error {
 		if _, err := c.access().Read(); err != nil {
 			return err
 		}
-		if _, err := c.notify(); err != nil {
+		if _, err := c.notify().Read(); err != nil {
 			return err
 		}
 	}
@@ -156,6 +156,14 @@ func (c *config) level() (slog.Level, error) { return settings.Level(c.LogLevel)
 // access is who may register, and whose word is taken for where clients are.
 func (c *config) access() settings.Access {
 	return settings.Access{Registration: c.Registration, RegistrationToken: c.RegistrationToken, TrustedProxies: c.TrustedProxies}
+}
+
+// notify is what notifications need.
+func (c *config) notify() settings.Notify {
+	return settings.Notify{
+		PublicURL: c.PublicURL, AllowNetworks: c.NotifyAllowNetworks,
+		IFTTT: c.NotifyIFTTT, Todoist: c.NotifyTodoist, Linear: c.NotifyLinear, GoogleTasks: c.NotifyGoogleTasks, GoogleOAuth: c.NotifyGoogleOAuth,
+	}
 }
 
 // connections is MAX_CONNECTIONS.

@@ -44,7 +44,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 		return unlessStopped(ctx, err)
 	}
 	fatal := make(chan error, 1)
-	notify, sender := c.withSender()
+	notify, sender, _ := c.notify().WithSender() // checked when it was parsed
 	var e *engine.Engine
 	notify.Delivered = measured.WatchNotifications(func() engine.Stats { return e.Stats() }).Delivered
 	e = engine.New(store, engine.Options{Logger: logger, Fatal: func(err error) { fatal <- err }, Observer: measured, Notify: notify})

@@ -36,7 +36,8 @@ func newAlarm(ctx context.Context, storage js.Value, logger *slog.Logger) (*alar
 	return a, nil
 }
 
-// wake sets the alarm. It does not wait: where setting it fails, the cron trigger is what is left.
+// wake sets the alarm. It does not wait: where setting it fails, the next to be told of sets it, and the cron trigger is
+// what is left.
 func (a *alarm) wake(at time.Time) {
 	ms := at.UnixMilli() + 1 // not before
 	a.mu.Lock()
@@ -51,6 +52,11 @@ func (a *alarm) wake(at time.Time) {
 			_, err = promise.Await(context.Background(), setting)
 		}
 		if err != nil {
+			a.mu.Lock()
+			if a.set == ms {
+				a.set = 0
+			}
+			a.mu.Unlock()
 			a.logger.Warn("the alarm of the object could not be set", "error", err)
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"syscall/js"
 
+	"github.com/mess-exchange/mess-exchange/internal/engine"
 	"github.com/mess-exchange/mess-exchange/internal/httpapi"
 	"github.com/mess-exchange/mess-exchange/internal/settings"
 )
@@ -16,6 +17,7 @@ type config struct {
 	level         slog.Level
 	attachmentMax int64
 	access        httpapi.Access
+	notify        engine.Notify
 	warn          func(*slog.Logger)
 }
 
@@ -40,7 +42,19 @@ func read(env js.Value) (config, error) {
 		RegistrationToken: get("REGISTRATION_TOKEN", ""),
 		TrustedProxies:    get("TRUSTED_PROXIES", ""),
 	}
-	c.access, err = access.Read()
 	c.warn = access.Warn
+	if c.access, err = access.Read(); err != nil {
+		return c, err
+	}
+	// The sender is never closed: nobody tells the program of its end.
+	c.notify, _, err = settings.Notify{
+		PublicURL:     get("PUBLIC_URL", ""),
+		AllowNetworks: get("NOTIFY_ALLOW_NETWORKS", ""),
+		IFTTT:         get("NOTIFY_IFTTT_URL", ""),
+		Todoist:       get("NOTIFY_TODOIST_URL", ""),
+		Linear:        get("NOTIFY_LINEAR_URL", ""),
+		GoogleTasks:   get("NOTIFY_GOOGLE_TASKS_URL", ""),
+		GoogleOAuth:   get("NOTIFY_GOOGLE_OAUTH_URL", ""),
+	}.WithSender()
 	return c, err
 }

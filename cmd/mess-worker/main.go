@@ -72,7 +72,7 @@ func start(host js.Value) error {
 		return err
 	}
 	e := engine.New(store, engine.Options{
-		Logger: logger, Wake: alarm.wake, SnapshotAfter: snapshotAfter,
+		Logger: logger, Wake: alarm.wake, SnapshotAfter: snapshotAfter, Notify: c.notify,
 		Fatal: func(error) { os.Exit(1) }, // it was logged; the next request begins anew
 	})
 	if err := e.Start(ctx); err != nil {

@@ -53,17 +53,10 @@ var notOnWorker = map[string]string{
 	"TestBodiesTooLarge":           aboutSockets,
 	"TestNoByteOfARefusedRequest":  aboutSockets,
 	"TestWaiters":                  aboutSockets,
-	"TestReceivers":                aboutTelling,
-	"TestWhoIsTold":                aboutTelling,
-	"TestNotificationsGolden":      aboutTelling,
-	"TestNotificationTest":         aboutTelling,
-	"TestNotificationsStayOutside": aboutTelling,
-	"TestNotificationsDontFollow":  aboutTelling,
-	"TestNotificationsKill":        aboutTelling,
-	"TestNotificationsLatency":     aboutTelling,
-	"TestNotificationsMany":        aboutTelling,
-	"TestNotificationsTooMuch":     aboutTelling,
-	"TestQueryFailedNotifications": aboutTelling,
+	"TestNotificationsKill":        "it tells who delivers by the sockets of processes; TestCrashWhileTelling ends the program in a Worker",
+	"TestNotificationsLatency":     aboutCrowds,
+	"TestNotificationsMany":        aboutCrowds,
+	"TestQueryFailedNotifications": "it writes into the directory of the log",
 	"TestModel":                    aboutNothing,
 	"TestModelOfExpiry":            aboutNothing,
 	"TestMutantsApply":             aboutNothing,
@@ -81,7 +74,7 @@ const (
 	aboutOldFolder = "it begins with a directory of the original server; on R2 there are the objects that were copied there (docs/workers.md), which TestMoves does"
 	aboutCommand   = "it is about the program's commands and exit codes"
 	aboutSockets   = "it is about sockets and memory of the program; before a Worker Cloudflare ends connections and reads headers"
-	aboutTelling   = "the Worker notifies nobody yet (docs/workers.md)"
+	aboutCrowds    = "it has a thousand receivers and more; a Worker calls four at once (docs/workers.md). TestHangingReceivers is the same in small"
 	aboutMetrics   = "it is about Prometheus, which has nothing to ask a Worker"
 	aboutNothing   = "it starts no server"
 )

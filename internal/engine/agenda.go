@@ -7,38 +7,128 @@ import (
 	"time"
 )
 
-// RunDue does what is due: it moves the threads whose needed_by has come and tells executors what they are to be told,
-// in all exchanges, and returns when that is done or ctx ends. next is when there is something to do again; ok is false where nothing is known to come.
+// RunDue does what is due, in all exchanges: it moves the threads whose needed_by has come, tells executors what they are
+// to be told, and without a timer of the engine's writes the snapshots that are worth it. It returns when nothing of this
+// is under way, or ctx ends. What becomes due meanwhile or in a moment (deadlineSlack) it does too: so nothing waits for a
+// receiver that hangs, and what is found to be overdue needs no further call.
 //
-// It is the one way in which anything becomes due, whoever keeps the time: a timer of the engine calls it, or who
-// runs the engine, where Options.Wake says so. It may be called at any time and any number of times.
+// next is when there is something to do again; ok is false where nothing is known to come. Where ctx has ended, what is
+// under way goes on, and should be waited for by another call: it is lost with the process, until somebody looks into
+// the log again.
+//
+// It is the one way in which anything becomes due where somebody else keeps the time (Options.Wake). It may be called at
+// any time and any number of times.
 func (e *Engine) RunDue(ctx context.Context) (next time.Time, ok bool) {
-	var rung sync.WaitGroup
-	run := func(a *alarms, do func(exchangeID string)) {
+	for {
+		e.beginDue()
+		idle, news := e.errands.look()
+		next, ok = e.nextDue()
+		if idle && (!ok || time.Until(next) > deadlineSlack) {
+			return next, ok
+		}
+		in := forever
+		if ok {
+			in = max(0, time.Until(next))
+		}
+		ring := time.NewTimer(in)
+		select {
+		case <-news:
+		case <-ring.C:
+		case <-ctx.Done():
+			ring.Stop()
+			return e.nextDue()
+		}
+		ring.Stop()
+	}
+}
+
+// beginDue begins what is due, and does not wait for it. What it comes to sets the next alarm.
+func (e *Engine) beginDue() {
+	begin := func(a *alarms, do func(exchangeID string)) {
 		for _, id := range a.take(time.Now()) {
-			rung.Add(1)
-			if !e.spawn(func() { defer rung.Done(); do(id) }) {
-				rung.Done()
+			e.errands.begin()
+			if !e.spawn(func() { defer e.errands.end(); do(id) }) {
+				e.errands.end()
 			}
 		}
 	}
-	run(&e.alarms, e.expireDue)
+	begin(&e.alarms, e.expireDue)
+	begin(&e.saves, e.saveDue)
 	if e.tellers != nil {
-		run(&e.tellers.alarms, e.tellDue)
+		begin(&e.tellers.alarms, e.tellDue)
 	}
-	_ = await(ctx, &rung) // what goes on after ctx sets the next alarm by itself
-	next, ok = e.alarms.next()
+}
+
+// nextDue is when the earliest alarm rings.
+func (e *Engine) nextDue() (next time.Time, ok bool) {
+	all := []*alarms{&e.alarms, &e.saves}
 	if e.tellers != nil {
-		if telling, some := e.tellers.alarms.next(); some && (!ok || telling.Before(next)) {
-			next, ok = telling, true
+		all = append(all, &e.tellers.alarms)
+	}
+	for _, a := range all {
+		if at, some := a.next(); some && (!ok || at.Before(next)) {
+			next, ok = at, true
 		}
 	}
 	return next, ok
 }
 
-// newClock returns a timer that has done what is due when it rings.
+// wakes is Options.Wake, which RunDue hears too while it waits.
+func (e *Engine) wakes(wake func(at time.Time)) func(at time.Time) {
+	return func(at time.Time) {
+		wake(at)
+		e.errands.tell()
+	}
+}
+
+// errands counts what was due and is under way.
+type errands struct {
+	mu   sync.Mutex
+	some int
+	news chan struct{} // closed when there are none any more, or an alarm was set; nil where nobody looks
+}
+
+func (u *errands) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.some++
+}
+
+func (u *errands) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.some--; u.some == 0 {
+		u.spread()
+	}
+}
+
+// tell says that an alarm was set.
+func (u *errands) tell() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.spread()
+}
+
+func (u *errands) spread() {
+	if u.news != nil {
+		close(u.news)
+		u.news = nil
+	}
+}
+
+// look reports whether nothing is under way. What changes afterwards is news.
+func (u *errands) look() (idle bool, news <-chan struct{}) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.news == nil {
+		u.news = make(chan struct{})
+	}
+	return u.some == 0, u.news
+}
+
+// newClock returns a timer that has begun what is due when it rings.
 func (e *Engine) newClock() *timekeeper {
-	return &timekeeper{ring: func() { e.spawn(func() { e.RunDue(e.life) }) }}
+	return &timekeeper{ring: e.beginDue}
 }
 
 // Opened waits until each exchange that was found at the start was tried to open once: from then on the engine knows

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -39,18 +40,38 @@ func (e *Engine) compactLoop() {
 
 // Tidy merges closed days of every exchange and deletes what no event names, one exchange after the other. An engine
 // that keeps the time does so by itself, once a day.
-func (e *Engine) Tidy() {
+func (e *Engine) Tidy() { e.TidySome(e.life) }
+
+// TidySome is Tidy in slices, for who can't take the time for all: it goes on behind the exchange that was the last one
+// in the call before, does one at least, and stops between two of them when ctx has ended. True: all have been done, and
+// the next call begins anew.
+func (e *Engine) TidySome(ctx context.Context) (through bool) {
 	e.mu.Lock()
 	ids := slices.Sorted(maps.Keys(e.known))
+	last := e.tidied
 	e.mu.Unlock()
-	for _, id := range ids {
+	next, done := slices.BinarySearch(ids, last)
+	if done {
+		next++
+	}
+	for i, id := range ids[next:] {
+		if i > 0 && ctx.Err() != nil {
+			return false
+		}
 		select {
 		case <-e.closing:
-			return
+			return false
 		default:
 			e.compact(id)
 		}
+		e.mu.Lock()
+		e.tidied = id
+		e.mu.Unlock()
 	}
+	e.mu.Lock()
+	e.tidied = ""
+	e.mu.Unlock()
+	return true
 }
 
 func (e *Engine) compact(id string) {

@@ -45,7 +45,8 @@
 //     keeps the next deadline of each exchange that has such a thread, and one timer for the earliest (agenda.go).
 //     The event alone expires it.
 //   - Where no timer may be kept (Options.Wake), the engine has none: it tells when something is due and does it when
-//     RunDue is called, which its own timer calls too.
+//     RunDue is called. Whoever calls it has either told of a time to come or a call that waits for what is under way, so
+//     that nothing is forgotten with the process; a timer of its own begins the same things and waits for none.
 //   - An import stores the files of its threads before the event that names them, and nothing of what the
 //     rules would refuse. An export reads the thread's events and what is kept beside them, all of it or it
 //     is an error.
@@ -83,8 +84,9 @@
 //   - one per exchange that is being put away, for at most closeTime;
 //   - those of the logs, see internal/eventlog.
 //
-// With Options.Wake those that merge, look and write snapshots are missing: Tidy and Upkeep are called instead, and
-// there is nobody else to look at.
+// With Options.Wake those that merge, look and write snapshots are missing: TidySome and Upkeep are called instead,
+// snapshots are due like deadlines (saveSoon), and there is nobody else to look at. The follower of an exchange, and those
+// that begin and end with what RunDue or a call does, are as elsewhere.
 //
 // A waiter costs its caller's goroutine and nothing else. One who waits for a thread (waits.go) is woken by its
 // events alone; those who follow an exchange (events.go) share what is encoded for them (feed.go), and none of

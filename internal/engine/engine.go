@@ -51,8 +51,9 @@ type Options struct {
 	// tests.
 	SnapshotAfter int64
 	// Wake is for who runs the engine where a timer must not: it is told when there is something to do, and has
-	// RunDue called then. The engine then has no timer of its own and looks for nothing by itself: Upkeep, and once a
-	// day Tidy, are to be called. It must not wait, nor call the engine. nil: the engine keeps the time.
+	// RunDue called then. The engine then has no timer of its own but while RunDue runs, and looks for nothing by itself:
+	// Upkeep every now and then, and once a day Tidy or TidySome, are to be called. It must not wait, nor call the
+	// engine. nil: the engine keeps the time.
 	Wake func(at time.Time)
 	// Notify is what telling executors of changes needs.
 	Notify Notify
@@ -103,11 +104,14 @@ type Engine struct {
 	streams   atomic.Int64 // calls of Follow that wait for events
 	reads     atomic.Int64 // calls of AwaitThread that wait for a change
 	alarms    alarms
+	saves     alarms // for snapshots; only with Options.Wake
+	errands   errands
 	clock     *timekeeper // nil with Options.Wake, as is tellClock, which is that of the tellers' alarms
 	tellClock *timekeeper
 	tried     chan struct{} // closed when each exchange of the start was tried to open once
 	bodies    *bodies
 	reading   *semaphore.Weighted // bytes of bodies that are read from the log for calls in progress
+	tidied    string              // the exchange that TidySome did last; "" before the first. Guarded by mu
 	uploads   uploads
 	storage   storage
 	links     linkSecrets
@@ -141,9 +145,11 @@ func New(store Store, o Options) *Engine {
 	}
 	e.leave = e.calls.Done
 	e.release = sync.OnceFunc(func() { close(e.released) })
-	e.alarms = alarms{set: map[string]*alarm{}, wake: o.Wake}
+	wake := e.wakes(o.Wake)
+	e.alarms = alarms{set: map[string]*alarm{}, wake: wake}
+	e.saves = alarms{set: map[string]*alarm{}, wake: wake}
 	if o.Notify.Sender != nil {
-		e.tellers = newTellers(o.Wake)
+		e.tellers = newTellers(wake)
 	}
 	if o.Wake == nil {
 		e.clock, e.tellClock = e.newClock(), e.newClock()
@@ -211,6 +217,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	close(e.closing)
 	e.alarms.close()
+	e.saves.close()
 	if e.tellers != nil {
 		e.tellers.alarms.close()
 	}

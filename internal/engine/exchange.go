@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/eventlog"
@@ -25,7 +26,9 @@ type running struct {
 	waiters  int
 	unfollow context.CancelFunc // ends the follower; nil while there is none
 
-	snapshotFailed time.Time // when the last snapshot did; the upkeep's own
+	snapshots      sync.Mutex  // held while a snapshot is written
+	snapshotFailed time.Time   // when the last one did; guarded by snapshots
+	saving         atomic.Bool // an alarm for a snapshot is set
 }
 
 // submit has a command decided and committed. Its refusal counts only where the log says so.
@@ -40,6 +43,7 @@ func (x *running) outcome(ctx context.Context, d *decision, err error) error {
 	if err != nil {
 		return x.engine.unstored(ctx, err)
 	}
+	x.saveSoon()
 	if d.refusal != nil {
 		return d.refusal
 	}

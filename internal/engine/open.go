@@ -235,6 +235,7 @@ func (e *Engine) load(ctx context.Context, id string, create bool) (*running, er
 	}
 	x.log = log
 	x.machine.goLive()
+	x.saveSoon()
 	return x, nil
 }
 

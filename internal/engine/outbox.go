@@ -11,11 +11,6 @@ import (
 )
 
 const (
-	// maxTelling is how many attempts an exchange has under way, and maxTellingAll all exchanges together; beyond it
-	// events wait in their outbox. So receivers that hang cost no more memory than this, at some kilobytes each, and no
-	// more processor time however much is posted. It leaves the sender room for tests of channels.
-	maxTelling    = 2048
-	maxTellingAll = 8192
 	// leastRoom is below which nothing is begun: an executor has 40 ways at the most to be told of one event.
 	leastRoom = 64
 	// noRoomPause is how long an exchange waits where others have all the room.
@@ -247,7 +242,7 @@ func (t *teller) step() (pause time.Duration, idle bool) {
 	}
 	if len(w.due) == 0 && !w.first && t.under == 0 && len(t.tellings) == 0 {
 		held := t.holdsFor(now)
-		return held, held <= 0
+		return min(held, w.next), held <= 0 // a retry may be due before the lease ends
 	}
 	wait, held := t.hold(w, now)
 	if !held {

@@ -9,13 +9,6 @@ import (
 	notification "github.com/mess-exchange/mess-exchange/internal/notify/settings"
 )
 
-const (
-	// maxCachedSettings and maxCachedBytes bound what is kept of profiles. What is left out is read again, for each
-	// event that its executor is told.
-	maxCachedSettings = 1 << 14
-	maxCachedBytes    = 64 << 20
-)
-
 // settingsCache keeps what profiles say about notifications. An entry counts for the executor of the state that it was
 // read for: each event about an executor makes another (*exchange.Executor), and what this process writes without
 // an event is forgotten here.

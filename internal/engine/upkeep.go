@@ -85,6 +85,8 @@ func (x *running) snapshotDue() int64 {
 // snapshot writes one if at least that many events are not in any. Nobody waits for it, so what fails is
 // only said, and tried again later.
 func (x *running) snapshot(ctx context.Context, unsaved int64) {
+	x.snapshots.Lock()
+	defer x.snapshots.Unlock()
 	if x.log.Unsaved() < unsaved || time.Since(x.snapshotFailed) < snapshotRetry {
 		return
 	}
@@ -102,4 +104,31 @@ func (x *running) snapshot(ctx context.Context, unsaved int64) {
 	}
 	x.snapshotFailed = time.Now()
 	x.logger.Warn("a snapshot could not be written; trying again later", "error", err)
+}
+
+// saveSoon sets an alarm for a snapshot where one has become worth its write and no loop looks for that. So what a start
+// has to read is bounded though the process ends without a word at any time. It costs a look at two numbers.
+func (x *running) saveSoon() {
+	if x.engine.clock != nil || x.log.Unsaved() < x.snapshotDue() || !x.saving.CompareAndSwap(false, true) {
+		return
+	}
+	x.engine.saves.put(x.id, x.engine.store.Now().Add(upkeepEvery), upkeepEvery)
+}
+
+// saveDue writes the snapshot of an exchange for which saveSoon has set the alarm. One that was put away since has
+// written it, or has nothing to write.
+func (e *Engine) saveDue(exchangeID string) {
+	e.mu.Lock()
+	o := e.openings[exchangeID]
+	e.mu.Unlock()
+	if o == nil {
+		return
+	}
+	leave, ok := e.visit(o)
+	if !ok {
+		return
+	}
+	defer leave()
+	o.x.saving.Store(false)
+	o.x.snapshot(e.life, o.x.snapshotDue())
 }

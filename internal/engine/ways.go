@@ -197,9 +197,6 @@ func (t *teller) retry(tl *telling, o *exchange.Outcome, after time.Duration, no
 	}
 }
 
-// maxTokens bounds how many access tokens are kept, at some kilobytes each.
-const maxTokens = 1 << 12
-
 // tokens are access tokens until they expire. They are nowhere but in memory.
 type tokens struct {
 	mu sync.Mutex

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 
 	"github.com/mess-exchange/mess-exchange/internal/auth"
@@ -46,23 +45,6 @@ func (c Access) Read() (httpapi.Access, error) {
 		a.TrustedProxies = append(a.TrustedProxies, p)
 	}
 	return a, nil
-}
-
-// network reads a network, or an address, which is one of its own.
-func network(text string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(text)
-	if err == nil {
-		if p.Addr().Is4In6() {
-			return p, errors.New("an IPv4 network is written as such")
-		}
-		return p, nil
-	}
-	at, err := netip.ParseAddr(text)
-	if err != nil {
-		return p, fmt.Errorf("read a network: %w", err)
-	}
-	at = at.Unmap().WithZone("")
-	return netip.PrefixFrom(at, at.BitLen()), nil
 }
 
 // Warn says what an operator may not have meant. The token itself is never logged.

@@ -5,6 +5,8 @@ import module from "../dist/mess-worker.wasm";
 
 // No program is waited for longer than this to begin.
 const startTime = 30_000;
+// When the alarm rings again after the program ended, or could not begin.
+const alarmAgain = 2_000;
 
 export class Core extends DurableObject {
   #starting = null; // a promise of the program; null where there is none, or none any more
@@ -53,7 +55,16 @@ export class Core extends DurableObject {
     return answer(program, request);
   }
 
-  alarm() { return this.run("alarm"); }
+  // alarm does what is due. An alarm that fails is rung again by Cloudflare a few times only, so it is set anew here: however
+  // often the program ends, what is due is not forgotten.
+  async alarm() {
+    try {
+      await this.run("alarm");
+    } catch (e) {
+      console.error(`what is due could not be done: ${e.message}`);
+      await this.ctx.storage.setAlarm(Date.now() + alarmAgain);
+    }
+  }
 
   // run has the program do something that nobody asked for.
   async run(name) {
@@ -67,7 +78,7 @@ export class Core extends DurableObject {
 }
 
 // answer hands a request to the program and returns what it answers.
-function answer(program, request) {
+export function answer(program, request) {
   return new Promise((resolve) => {
     const header = [];
     for (const [name, value] of request.headers) header.push(name, value);

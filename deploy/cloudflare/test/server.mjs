@@ -6,6 +6,7 @@
 //	POST /-test/end/<place>            it ends without a word: its program, and the alarm that would begin another
 //	/-test/ready                       200
 //	POST /-test/stop                   only the program ends, at the address of a server
+//	POST /-test/lose                   the same, and no alarm rings until a server begins
 //	/-test/objects/<place>/[key]       the bucket seen from outside: list, GET, PUT
 import server from "../src/index.mjs";
 import { Core as Served } from "../src/core.mjs";
@@ -16,6 +17,7 @@ const hosts = new Map(); // the places, by the address of their servers
 
 export class Core extends Served {
   #env = this.env;
+  #deaf = false;
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -29,6 +31,7 @@ export class Core extends Served {
   }
 
   async begin(place, vars) {
+    this.#deaf = false;
     this.ctx.storage.kv.put("server", { place, vars });
     this.#settle();
     const due = this.ctx.storage.kv.get("due");
@@ -50,10 +53,16 @@ export class Core extends Served {
   }
 
   async fetch(request) {
-    if (new URL(request.url).pathname !== "/-test/stop") return super.fetch(request);
+    const path = new URL(request.url).pathname;
+    if (path !== "/-test/stop" && path !== "/-test/lose") return super.fetch(request);
+    this.#deaf = path === "/-test/lose";
     await this.program();
     await this.stop();
     return new Response();
+  }
+
+  async alarm() {
+    if (!this.#deaf) await super.alarm();
   }
 }
 

@@ -6,18 +6,16 @@ import (
 	"testing"
 )
 
-func networks(t *testing.T, list string) []netip.Prefix {
-	t.Helper()
-	all, err := ParseNetworks(list)
-	if err != nil {
-		t.Fatal(err)
+func networks(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
 	}
 	return all
 }
 
 // Ensure which addresses may be called: public ones on the ports of the web, and what the operator allows.
 func TestGuard(t *testing.T) {
-	strict, open := newGuard(nil), newGuard(networks(t, "10.1.0.0/16, fd00:1::/32,192.168.7.7"))
+	strict, open := newGuard(nil), newGuard(networks("10.1.0.0/16", "fd00:1::/32", "192.168.7.7/32"))
 	for address, c := range map[string]struct{ strict, open bool }{
 		"93.184.216.34:80":            {true, true},
 		"93.184.216.34:443":           {true, true},
@@ -64,25 +62,44 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-func TestParseNetworks(t *testing.T) {
-	for list, want := range map[string]string{
-		"": "[]", "10.0.0.0/8": "[10.0.0.0/8]", " 10.0.0.0/8,,fd00::/8 ": "[10.0.0.0/8 fd00::/8]", "192.168.1.5 ::1": "[192.168.1.5/32 ::1/128]", "0.0.0.0/0": "[0.0.0.0/0]",
+// Ensure what is known of a host by its name alone, where nobody says which address it has.
+func TestGuardOfNames(t *testing.T) {
+	strict, open, own := newGuard(nil), newGuard(networks("10.1.0.0/16", "192.168.7.7/32")), newGuard(networks("127.0.0.0/8"))
+	for address, c := range map[string]struct{ strict, open, own bool }{
+		"example.org 443":             {true, true, true},
+		"EXAMPLE.org. 80":             {true, true, true},
+		"example.org 8080":            {false, false, false}, // whose address it has can't be known
+		"localhost.example.org 443":   {true, true, true},
+		"93.184.216.34 443":           {true, true, true},
+		"93.184.216.34 22":            {false, false, false},
+		"[2606:4700::1111] 443":       {true, true, true},
+		"[::1] 80":                    {false, false, false},
+		"[::ffff:127.0.0.1] 80":       {false, false, true},
+		"[::ffff:a9fe:a9fe] 80":       {false, false, false},
+		"127.0.0.1 8080":              {false, false, true},
+		"169.254.169.254 80":          {false, false, false},
+		"10.1.2.3 8123":               {false, true, false},
+		"192.168.7.8 80":              {false, false, false},
+		"localhost 3000":              {false, false, true},
+		"LOCALHOST. 80":               {false, false, true},
+		"a.localhost 80":              {false, false, true},
+		"printer 80":                  {false, true, true},
+		"robot.local 8123":            {false, true, true},
+		"metadata.google.internal 80": {false, true, true},
+		"nas.home.arpa 443":           {false, true, true},
+		"router.lan. 443":             {false, true, true},
+		" 80":                         {false, true, true}, // no URL has such a host
 	} {
-		if got := strings.ReplaceAll(strings.Join(texts(networks(t, list)), " "), ",", ""); "["+got+"]" != want {
-			t.Errorf("%q: %s, want %s", list, got, want)
+		host, port, _ := strings.Cut(address, " ")
+		for name, got := range map[string][2]bool{
+			"": {strict.host(host, port) == nil, c.strict}, "a network": {open.host(host, port) == nil, c.open}, "loopback": {own.host(host, port) == nil, c.own},
+		} {
+			if got[0] != got[1] {
+				t.Errorf("%s, allowed: %q: %v", address, name, got[0])
+			}
 		}
 	}
-	for _, list := range []string{"10.0.0.0/33", "10.0.0.1/8", "home", "::ffff:10.0.0.0/104", "::ffff:10.0.0.1", "fe80::1%eth0", "10.0.0.0/8;fd00::/8"} {
-		if got, err := ParseNetworks(list); err == nil {
-			t.Errorf("%q: %v", list, got)
-		}
+	if err := strict.host("localhost", "80"); outcomeWithout(err).Reason != notAllowed || outcomeWithout(err).Verdict != Failed {
+		t.Errorf("%v", outcomeWithout(err))
 	}
-}
-
-func texts(all []netip.Prefix) []string {
-	list := make([]string, len(all))
-	for i, p := range all {
-		list[i] = p.String()
-	}
-	return list
 }

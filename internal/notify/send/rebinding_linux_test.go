@@ -19,7 +19,7 @@ func TestRebinding(t *testing.T) {
 	}
 	_, badHits := recorder(t, "127.0.0.1:"+u.Port())
 	resolver := rebinding(t, net.IPv4(127, 0, 0, 2), net.IPv4(127, 0, 0, 1))
-	dialer := &net.Dialer{Control: newGuard(networks(t, "127.0.0.2")).control, Resolver: resolver}
+	dialer := &net.Dialer{Control: newGuard(networks("127.0.0.2/32")).control, Resolver: resolver}
 	transport := newTransport(dialer)
 	transport.DisableKeepAlives = true
 	c := &caller{guarded: transport}

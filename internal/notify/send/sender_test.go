@@ -29,6 +29,8 @@ type world struct {
 	asked         int
 }
 
+func post(address string) notify.Request { return notify.Post(address, map[string]string{"k": "v"}) }
+
 func newWorld(t *testing.T) *world {
 	return &world{t: t, atHost: map[string]int{}, outcomes: map[string][]Outcome{}, ended: map[string]time.Time{}}
 }
@@ -362,7 +364,7 @@ func TestKnownHosts(t *testing.T) {
 func TestSender(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"id":"7"}`) }))
 	defer receiver.Close()
-	s := New(networks(t, "127.0.0.1"))
+	s := New(networks("127.0.0.1/32"))
 	defer s.Close()
 	for address, want := range map[string]Verdict{receiver.URL: Delivered, "http://[::1]:80/": Failed, "no URL": Failed} {
 		outcome := make(chan Outcome, 1)

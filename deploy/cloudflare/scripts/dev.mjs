@@ -22,7 +22,9 @@ export async function dev(config) {
   const wrangler = spawn("wrangler", ["dev", "--local", "-c", config, "--ip", "127.0.0.1", "--port", String(port),
     "--inspector-port", "0", "--persist-to", state, "--log-level", "info"], {
     cwd: here, detached: true, stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", CLOUDFLARE_CF_FETCH_ENABLED: "false" },
+    // It asks nobody, watches nothing, and keeps no record of every call.
+    env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      WRANGLER_CI_DISABLE_CONFIG_WATCHING: "true", WRANGLER_WRITE_LOGS: "false", X_LOCAL_OBSERVABILITY: "false", X_LOCAL_EXPLORER: "false" },
   });
   const stop = () => {
     try {

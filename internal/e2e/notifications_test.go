@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,7 +121,6 @@ func TestReceivers(t *testing.T) {
 		{name: "answers", does: answers(204, ""), status: "delivered", attempts: 1, http: 204},
 		{name: "recovers", does: afterwards(1, answers(500, "oh"), answers(200, "ok")), status: "delivered", attempts: 2, http: 200},
 		{name: "breaks", does: afterwards(1, breaks, answers(200, "ok")), status: "delivered", attempts: 2, http: 200},
-		{name: "hangs", does: hangs, status: "retry", attempts: 1, reason: "no answer in time"},
 		{name: "waits", does: answers(429, "", "Retry-After", "3600"), status: "retry", attempts: 1, http: 429, reason: "the receiver is not able to now", after: 55 * time.Minute},
 		{name: "refuses", does: answers(404, ""), status: "failed", attempts: 1, http: 404, reason: "the receiver refuses the request"},
 		{name: "redirects", does: redirects("http://169.254.169.254/latest/meta-data/"), status: "failed", attempts: 1, http: 302, reason: "the receiver redirects, which is not followed"},
@@ -130,6 +130,24 @@ func TestReceivers(t *testing.T) {
 			b.tell(t, s)
 		})
 	}
+	t.Run("hangs", func(t *testing.T) {
+		t.Parallel()
+		hungUp := make(chan bool, 1)
+		hanging := func(c net.Conn, a arrival) bool {
+			hangs(c, a)
+			select {
+			case hungUp <- true:
+			default: // by a later attempt
+			}
+			return false
+		}
+		behaviour{name: "hangs", does: hanging, status: "retry", attempts: 1, reason: "no answer in time"}.tell(t, s)
+		select {
+		case <-hungUp:
+		case <-time.After(arrivesWithin):
+			t.Errorf("the server gave up, and %v later its connection is still there", arrivesWithin)
+		}
+	})
 	t.Run("gone", func(t *testing.T) {
 		t.Parallel()
 		b := behaviour{name: "gone", does: answers(410, ""), status: "failed", attempts: 1, http: 410, reason: "the receiver wants no more"}

@@ -39,8 +39,10 @@ export class Core extends Served {
     if (due) await this.ctx.storage.setAlarm(due);
   }
 
-  // end keeps when the alarm would have rung: while nothing runs, it does not.
+  // end keeps when the alarm would have rung: while nothing runs, it does not, nor does one that the end of the program cuts
+  // off and that would ring again.
   async end() {
+    this.#deaf = true;
     const due = await this.ctx.storage.getAlarm();
     await this.ctx.storage.deleteAlarm();
     if (due !== null) this.ctx.storage.kv.put("due", due);

@@ -14,44 +14,29 @@ import (
 	"github.com/mess-exchange/mess-exchange/internal/promise"
 )
 
-// body is the body of a request as it arrives. An error stays, as it does on a connection.
+// body is the body of a request as it arrives.
 type body struct {
+	promise.Pieces
 	ctx    context.Context
-	reader js.Value // a ReadableStreamDefaultReader
-	rest   []byte   // of the last chunk
-	err    error
+	reader js.Value  // a ReadableStreamDefaultReader
 	until  time.Time // zero: as long as it takes
 }
 
-func (b *body) Read(p []byte) (int, error) {
-	for len(b.rest) == 0 {
-		if b.err != nil {
-			return 0, b.err
-		}
-		b.rest, b.err = b.next()
-	}
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
+func newBody(ctx context.Context, reader js.Value) *body {
+	b := &body{ctx: ctx, reader: reader}
+	b.Next = b.next
+	return b
 }
 
 // next waits for a chunk; io.EOF is the end.
 func (b *body) next() ([]byte, error) {
 	ctx, cancel := deadline(b.ctx, b.until)
 	defer cancel()
-	next, err := promise.Call(ctx, b.reader, "read")
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("read the body: %w: %w", io.ErrUnexpectedEOF, err)
-	case next.Get("done").Bool():
-		return nil, io.EOF
+	data, err := promise.Piece(ctx, b.reader)
+	if err == nil || err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) {
+		return data, err
 	}
-	chunk := next.Get("value")
-	data := make([]byte, chunk.Get("length").Int())
-	js.CopyBytesToGo(data, chunk)
-	return data, nil
+	return nil, fmt.Errorf("read the body: %w: %w", io.ErrUnexpectedEOF, err)
 }
 
 // Close leaves the rest to JavaScript, which lets go of it with the request.

@@ -87,9 +87,9 @@ func newRequest(ctx context.Context, method, address string, header, reader js.V
 	switch {
 	case reader.IsNull(), err == nil && length == 0:
 	case err == nil:
-		r.ContentLength, r.Body = length, &body{ctx: ctx, reader: reader}
+		r.ContentLength, r.Body = length, newBody(ctx, reader)
 	default:
-		r.ContentLength, r.Body = -1, &body{ctx: ctx, reader: reader}
+		r.ContentLength, r.Body = -1, newBody(ctx, reader)
 	}
 	return r.WithContext(ctx), nil
 }

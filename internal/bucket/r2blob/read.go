@@ -116,16 +116,14 @@ func (r *reader) fill() error {
 		if r.left == 0 {
 			return io.EOF
 		}
-		next, err := promise.Call(r.ctx, r.body, "read")
+		var err error
+		r.rest, err = promise.Piece(r.ctx, r.body)
+		if err == io.EOF {
+			return fmt.Errorf("%d bytes are missing: %w", r.left, io.ErrUnexpectedEOF)
+		}
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}
-		if next.Get("done").Bool() {
-			return fmt.Errorf("%d bytes are missing: %w", r.left, io.ErrUnexpectedEOF)
-		}
-		chunk := next.Get("value")
-		r.rest = make([]byte, chunk.Get("length").Int())
-		js.CopyBytesToGo(r.rest, chunk)
 		if r.left -= int64(len(r.rest)); r.left < 0 {
 			return fmt.Errorf("more came than R2 announced: %w", io.ErrUnexpectedEOF)
 		}

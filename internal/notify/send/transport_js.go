@@ -62,7 +62,7 @@ func (f byFetch) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Header.Set("Retry-After", after.String())
 	}
 	if body := answer.Get("body"); body.Truthy() {
-		response.Body = &fetched{ctx: r.Context(), reader: body.Call("getReader"), hungUp: hungUp}
+		response.Body = newFetched(r.Context(), body.Call("getReader"), hungUp)
 	} else {
 		hungUp()
 	}
@@ -121,37 +121,20 @@ func optionsOf(r *http.Request) (js.Value, error) {
 
 // fetched is the body of an answer. No more of it is taken than is read, but for what fits into the buffers on the way.
 type fetched struct {
-	ctx    context.Context
+	promise.Pieces
 	reader js.Value // a ReadableStreamDefaultReader
-	rest   []byte   // of the last piece
-	err    error
 	hungUp func() bool
 }
 
-func (b *fetched) Read(p []byte) (int, error) {
-	for len(b.rest) == 0 {
-		if b.err != nil {
-			return 0, b.err
+func newFetched(ctx context.Context, reader js.Value, hungUp func() bool) *fetched {
+	next := func() ([]byte, error) {
+		data, err := promise.Piece(ctx, reader)
+		if err != nil && err != io.EOF {
+			err = fmt.Errorf("read an answer: %w", err)
 		}
-		b.rest, b.err = b.next()
+		return data, err
 	}
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
-}
-
-func (b *fetched) next() ([]byte, error) {
-	next, err := promise.Call(b.ctx, b.reader, "read")
-	if err != nil {
-		return nil, fmt.Errorf("read an answer: %w", err)
-	}
-	if next.Get("done").Bool() {
-		return nil, io.EOF
-	}
-	piece := next.Get("value")
-	data := make([]byte, piece.Get("length").Int())
-	js.CopyBytesToGo(data, piece)
-	return data, nil
+	return &fetched{Pieces: promise.Pieces{Next: next}, reader: reader, hungUp: hungUp}
 }
 
 // Close lets go of what was not read, which ends the connection.

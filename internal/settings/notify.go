@@ -19,11 +19,29 @@ type Notify struct {
 	IFTTT, Todoist, Linear, GoogleTasks, GoogleOAuth string
 }
 
-// Read reads it. It opens nothing; what it returns has no sender yet (Sender).
+// Read reads it. It opens nothing; what it returns has no sender yet (WithSender).
 func (c Notify) Read() (engine.Notify, error) {
+	n, _, err := c.read()
+	return n, err
+}
+
+// WithSender is Read, with a sender that goes where the settings let it. Whoever asked for it closes it.
+func (c Notify) WithSender() (engine.Notify, *send.Sender, error) {
+	n, allowed, err := c.read()
+	if err != nil {
+		return n, nil, err
+	}
+	sender := send.New(allowed)
+	n.Sender = sender
+	return n, sender, nil
+}
+
+// read is Read, and the networks beside the public ones where notifications may lead.
+func (c Notify) read() (engine.Notify, []netip.Prefix, error) {
 	var n engine.Notify
-	if _, err := c.networks(); err != nil {
-		return n, err
+	allowed, err := c.networks()
+	if err != nil {
+		return n, nil, err
 	}
 	for _, setting := range []struct {
 		name, value string
@@ -40,26 +58,11 @@ func (c Notify) Read() (engine.Notify, error) {
 			continue
 		}
 		if !isBaseURL(setting.value) {
-			return n, fmt.Errorf("%s: must be a whole http or https URL such as https://mess.example.org, without a user name, a query or a fragment", setting.name)
+			return n, nil, fmt.Errorf("%s: must be a whole http or https URL such as https://mess.example.org, without a user name, a query or a fragment", setting.name)
 		}
 		*setting.to = strings.TrimRight(setting.value, "/")
 	}
-	return n, nil
-}
-
-// WithSender is Read, with a sender that goes where the settings let it. Whoever asked for it closes it.
-func (c Notify) WithSender() (engine.Notify, *send.Sender, error) {
-	n, err := c.Read()
-	if err != nil {
-		return n, nil, err
-	}
-	allowed, err := c.networks()
-	if err != nil {
-		return n, nil, err
-	}
-	sender := send.New(allowed)
-	n.Sender = sender
-	return n, sender, nil
+	return n, allowed, nil
 }
 
 // isBaseURL reports whether paths can be put behind a URL. What url.Parse complains of is not shown: such a URL may

@@ -20,27 +20,15 @@ const (
 // scheduled rings a cron trigger of a Worker, which wrangler lets be rung by hand on this machine.
 func (s *server) scheduled(tb testing.TB, cron string) {
 	tb.Helper()
-	res, err := http.Get(s.url + "/cdn-cgi/local/scheduled?cron=" + url.QueryEscape(cron))
-	if err != nil {
+	if _, err := answerTo(http.Get(s.url + "/cdn-cgi/local/scheduled?cron=" + url.QueryEscape(cron))); err != nil {
 		tb.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		tb.Fatalf("the cron trigger %q: %s", cron, res.Status)
 	}
 }
 
 // loseAlarms ends the program in a Worker, for which no alarm rings any more.
 func (s *server) loseAlarms(tb testing.TB) {
 	tb.Helper()
-	res, err := http.Post(s.url+"/-test/lose", "", nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		tb.Fatalf("losing the alarms: %s", res.Status)
-	}
+	s.inside(tb, "lose")
 }
 
 // TestSafetyNet: what is due is done though whoever kept the time has forgotten it: the program by looking into its log when

@@ -57,7 +57,7 @@ func launchWorker(settings []string) (*server, error) {
 	s := &server{addr: cable.addr, url: "http://" + cable.addr, settings: settings, process: w.process, log: w.log, exited: make(chan struct{}), worker: true}
 	s.cut = sync.OnceFunc(func() {
 		cable.cut()
-		_, _ = w.door("end/"+place, nil) // it fails where wrangler itself was killed
+		_, _ = w.door("end/"+place, []byte{}) // it fails where wrangler itself was killed
 		close(s.exited)
 	})
 	vars := map[string]string{}
@@ -211,9 +211,9 @@ func putObjects(settings []string, objects map[string][]byte) error {
 	return nil
 }
 
-// door asks what test/server.mjs has beside the Worker; nil is a GET.
+// door asks what test/server.mjs has beside the Worker; without a body (nil) by a GET.
 func (w *wrangler) door(path string, body []byte) ([]byte, error) {
-	if body == nil && !strings.HasPrefix(path, "end/") {
+	if body == nil {
 		return fetch(w.url(path))
 	}
 	return answerTo(doorClient.Post(w.url(path), "application/json", bytes.NewReader(body)))

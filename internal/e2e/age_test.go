@@ -60,6 +60,7 @@ func newHistory(t *testing.T, days, commits, snapshots int) *history {
 		if i < snapshots-1 {
 			s.terminate(t) // which writes it
 		} else {
+			nobodyToTell(t, s) // or whoever begins there would write of that, in the middle of what a test has it do
 			s.kill()
 		}
 	}
@@ -97,6 +98,16 @@ func (h *history) snapshotDue(t *testing.T, s *server) {
 	if t.Failed() {
 		t.FailNow()
 	}
+}
+
+// nobodyToTell waits until a server has told everybody of everything.
+func nobodyToTell(t *testing.T, s *server) {
+	t.Helper()
+	public := client{base: s.url, http: http.DefaultClient}
+	waitUntil(t, "nobody to be told of anything", func() (bool, string) {
+		open := regexp.MustCompile(`(?m)^mess_outbox_events .*$`).FindString(string(public.want(t, http.StatusOK, "GET", "/metrics", nil).body))
+		return open == "mess_outbox_events 0", open
+	})
 }
 
 // serve starts a server on a copy of the history, lets a client use it, ends it, and returns what it had

@@ -9,12 +9,15 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mess-exchange/mess-exchange/internal/auth"
 	"github.com/mess-exchange/mess-exchange/internal/capabilities"
+	"github.com/mess-exchange/mess-exchange/internal/engine"
+	"github.com/mess-exchange/mess-exchange/internal/exchange"
 )
 
 // Ensure where a client is said to be: at the other end of the connection, and elsewhere only by the word of
@@ -195,6 +198,57 @@ func TestWrongKeysAreLimited(t *testing.T) {
 		want := map[string]int{"a good key": 200, "a foreign key": 403, "another address": 401, "no key": 401, "registering": 201, "the same /64": 401}[name]
 		if got != want {
 			t.Errorf("%s: got %d, want %d", name, got, want)
+		}
+	}
+}
+
+// together refuses what it is asked, and nobody before a number of callers wait for it.
+type together struct {
+	willing
+	callers sync.WaitGroup
+}
+
+func (e *together) Authenticate(context.Context, string, string) (engine.Caller, error) {
+	e.callers.Done()
+	e.callers.Wait()
+	return engine.Caller{}, errUnauthorized()
+}
+
+func (e *together) Recognizes(string) bool { return false }
+
+func (e *together) ReadLink(context.Context, string) (*engine.LinkedThread, error) {
+	e.callers.Done()
+	e.callers.Wait()
+	return nil, &exchange.Error{Code: exchange.CodeNotFound, Message: "no"}
+}
+
+// Ensure that the limit of wrong keys, and that of wrong links, holds for those that are looked up at the same moment, too,
+// none of which has been counted when the others are let through.
+func TestWrongOnesTogether(t *testing.T) {
+	const above = 20
+	for what, ask := range map[string]struct {
+		refused int
+		of      func(site *site) response
+	}{
+		"keys":  {http.StatusUnauthorized, func(s *site) response { return s.at("home").as("x").from("192.0.2.9", "GET", "/requests", "") }},
+		"links": {http.StatusNotFound, func(s *site) response { return client{site: s}.from("192.0.2.9", "GET", claimPath+claimToken, "") }},
+	} {
+		e := &together{}
+		e.callers.Add(maxAttempts + above)
+		s, all := siteOf(t, e), make(chan response, maxAttempts+above)
+		for range cap(all) {
+			go func() { all <- ask.of(s) }()
+		}
+		refused := 0
+		for range cap(all) {
+			if got := <-all; got.status == ask.refused {
+				refused++
+			} else {
+				wantTooMany(t, what, got)
+			}
+		}
+		if refused != maxAttempts {
+			t.Errorf("%s: %d were looked up and told so, want %d", what, refused, maxAttempts)
 		}
 	}
 }

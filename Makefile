@@ -39,11 +39,14 @@ test: ## the tests that need nothing but Go
 race: ## the same tests under the race detector (needs gcc)
 	go test -tags $(TAGS) -race ./...
 
+# How many end-to-end tests run at a time, of those that mostly wait (t.Parallel).
+WAITING := 6
+
 .PHONY: e2e
 e2e: $(BROWSER)/node_modules ## the built program from outside: S3, kill -9, DuckDB, Chromium (leaves a screenshot in bin/e2e)
 	cd $(DUCKDB) && go mod tidy -diff && go vet ./...
 	rm -rf bin/e2e && mkdir -p bin/e2e
-	go test -tags $(TAGS),e2e -count=1 -timeout 20m -skip '$(TORTURE)' -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
+	go test -tags $(TAGS),e2e -count=1 -timeout 20m -parallel $(WAITING) -skip '$(TORTURE)' -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e/...
 	go test -tags $(TAGS),e2e -count=1 -timeout 5m -run '$(TORTURE)' -v -artifacts -outputdir $(CURDIR)/bin/e2e ./internal/e2e
 
 # The Worker of deploy/cloudflare in workerd. npm puts the Node that wrangler needs beside it.
@@ -52,7 +55,7 @@ WORKER := deploy/cloudflare
 .PHONY: worker
 worker: $(WORKER)/node_modules ## the Cloudflare Worker: its size, its R2 driver and the end-to-end tests, in workerd
 	cd $(WORKER) && npm run --silent worker:check && npm run --silent worker:suite
-	PATH="$(CURDIR)/$(WORKER)/node_modules/.bin:$$PATH" go test -tags $(TAGS),e2e -count=1 -timeout 40m -v ./internal/e2e -args -worker
+	PATH="$(CURDIR)/$(WORKER)/node_modules/.bin:$$PATH" go test -tags $(TAGS),e2e -count=1 -timeout 15m -parallel $(WAITING) -v ./internal/e2e -args -worker
 
 .PHONY: worker-bench
 worker-bench: $(WORKER)/node_modules ## the Cloudflare Worker against the same program begun for each request, as ratios of one run

@@ -14,6 +14,7 @@ import (
 // TestDocs opens the documentation page in Chromium, authorizes, and tries a call. The screenshot is
 // kept where go test has the flag -artifacts.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	node := program(t, "node", "nodejs", "node")
 	chromium := program(t, "chromium", "chromium", "chromium", "chromium-browser", "google-chrome")
 	folderOfScript := filepath.Join(repository, "internal", "e2e", "browser")

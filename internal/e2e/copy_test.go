@@ -15,6 +15,7 @@ import (
 // TestCopyUnderLoad: a copy made while clients write, from a folder to a bucket and from a bucket to a folder, is a
 // log that a server runs on, without a gap, and nothing that was answered before the copy began is missing.
 func TestCopyUnderLoad(t *testing.T) {
+	t.Parallel()
 	store := s3test.Start(t)
 	for name, places := range map[string][2]storage{
 		"folder to bucket": {folder(t), bucketOf(t, store)},

@@ -42,6 +42,7 @@ var errandRounds = flag.Int("errands.rounds", 8, "how often TestKillErrands kill
 // the check passes and a server serves what it did before; and when the errand was done again, DuckDB's query
 // gives each event once.
 func TestKillErrands(t *testing.T) {
+	t.Parallel()
 	t.Run("filesystem", func(t *testing.T) {
 		h := newHistory(t, 6, 14, 3)
 		for _, e := range []errand{compaction, snapshots} {

@@ -109,6 +109,7 @@ func TestFiftyClaim(t *testing.T) {
 // TestExpiresAlone: a request that nobody takes in time expires in the stored log though nobody asks; in a Worker,
 // though no program runs in it either.
 func TestExpiresAlone(t *testing.T) {
+	t.Parallel()
 	inEachStorage(t, func(t *testing.T, place storage) {
 		s := start(t, place.settings...)
 		agent := at(s, "home").register(t, "agent")

@@ -9,6 +9,9 @@
 // SIGTERM, after which it must leave with code 0 and everything answered stored, and SIGKILL, after
 // which everything answered must be stored too.
 //
+// Tests that mostly wait begin with t.Parallel, and run some at a time. What is measured, or keeps the machine busy by
+// itself, runs alone before them.
+//
 // What the server does behind its answers is killed in its middle, at moments spread over all its steps
 // (crash_linux_test.go, on a log that age_test.go has made old), and a replica is stopped while a day is
 // merged behind its back (sleep_test.go).

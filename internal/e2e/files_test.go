@@ -37,6 +37,7 @@ func relative(t *testing.T, dir string) map[string]string {
 // there into another exchange of another server, where the threads go on. The log that holds them is sound,
 // and the contract's query shows what stands in it.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	examples := filepath.Join(repository, "internal", "messeaf", "testdata", "canonical")
 	want := relative(t, examples)
 	inEachStorage(t, func(t *testing.T, place storage) {

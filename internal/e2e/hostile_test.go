@@ -51,6 +51,7 @@ func closedAfter(t *testing.T, conn net.Conn) (said []byte, took time.Duration) 
 
 // TestSlowHeaders: a header that does not arrive, all at once or byte by byte, is cut.
 func TestSlowHeaders(t *testing.T) {
+	t.Parallel()
 	s := start(t, folder(t).settings...)
 	for name, drip := range map[string]bool{"silence": false, "a byte now and then": true} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +112,7 @@ func TestEndlessHeader(t *testing.T) {
 // TestBodiesTooLarge: whatever way a body exceeds 10 MiB, and whatever the header says of it, the
 // answer is 413 at once, the connection does not hang, and nothing is stored.
 func TestBodiesTooLarge(t *testing.T) {
+	t.Parallel()
 	onEachStorage(t, func(t *testing.T, s *server) {
 		agent := at(s, "home").register(t, "agent")
 		head := "POST /api/v1/exchanges/home/requests HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "

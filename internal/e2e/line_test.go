@@ -315,6 +315,7 @@ func (l *line) pass(ctx context.Context, r *http.Request, body []byte) (*http.Re
 
 // TestLine: the line does what its weather says, or the torture would be mild without anyone noticing.
 func TestLine(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var arrived []string
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

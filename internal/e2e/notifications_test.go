@@ -116,6 +116,7 @@ type behaviour struct {
 // TestReceivers: whatever a receiver does, it is told once if it takes what it is told, again if that can help, and no
 // more if not; and its executor can see which.
 func TestReceivers(t *testing.T) {
+	t.Parallel()
 	s := start(t, append(folder(t).settings, toReceivers)...)
 	for _, b := range []behaviour{
 		{name: "answers", does: answers(204, ""), status: "delivered", attempts: 1, http: 204},

@@ -28,6 +28,7 @@ var notifyRounds = flag.Int("notify.rounds", 3, "how often TestNotificationsKill
 // request that was closed before anyone could deliver, nothing arrives at all. With one process on a folder, and with
 // three replicas, of which another takes over.
 func TestNotificationsKill(t *testing.T) {
+	t.Parallel()
 	t.Run("filesystem", func(t *testing.T) { newCampaign(t, folder(t), 1).run(t, *notifyRounds) })
 	t.Run("s3", func(t *testing.T) { newCampaign(t, bucketOf(t, s3test.Start(t)), 3).run(t, *notifyRounds) })
 }

@@ -160,6 +160,7 @@ func TestCheckOldData(t *testing.T) {
 // TestQueryOldData: the query gives exactly the events of old data, and goes on doing so when new
 // and hostile ones stand beside them.
 func TestQueryOldData(t *testing.T) {
+	t.Parallel()
 	place, left := oldData(t, true)
 	t.Logf("without %v", left)
 	s := start(t, place.settings...)

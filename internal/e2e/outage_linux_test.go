@@ -17,6 +17,7 @@ import (
 // TestDiskFails: the disk is full, or has become read-only, as one with errors does. Reads go on: what the
 // log holds is known.
 func TestDiskFails(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		strike, mend func(*disk, *testing.T)
 		reason       string

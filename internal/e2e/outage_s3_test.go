@@ -17,6 +17,7 @@ import (
 // TestBucketGoesAway: S3 is down, hangs before or after it has done what it was asked, fails, or refuses.
 // Reads there are of the head of the log, which nobody knows meanwhile.
 func TestBucketGoesAway(t *testing.T) {
+	t.Parallel()
 	t.Run("down", func(t *testing.T) {
 		t.Parallel()
 		s3 := s3test.Start(t)

@@ -63,6 +63,7 @@ var otherExchanges = []string{"007", "2026", "2026-01-01", "true", "6ba7b810-9da
 // names. The query gives exactly what was sent. Of a Worker there are 1,000: the program in it writes the same, and calls
 // take wrangler twenty times as long.
 func TestQueryHostile(t *testing.T) {
+	t.Parallel()
 	enough := 5000
 	if *onWorker {
 		enough = 1000

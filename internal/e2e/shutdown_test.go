@@ -11,6 +11,7 @@ import (
 // TestTerminateUnderLoad: a server that is told to end in the middle of work leaves with code 0, in
 // time, and whatever it answered is there when it comes back.
 func TestTerminateUnderLoad(t *testing.T) {
+	t.Parallel()
 	const rounds = 3
 	inEachStorage(t, func(t *testing.T, place storage) {
 		s := start(t, place.settings...)
@@ -48,6 +49,7 @@ func loadUntil(work *load, s *server, end func()) {
 // TestKill: the process is killed 20 times in the middle of work. Nothing acknowledged is ever
 // missing, no claim has two winners, and the log stays whole.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const rounds = 20
 	place := folder(t)
 	s := start(t, place.settings...)

@@ -16,6 +16,7 @@ import (
 // TestMistakes: a mistake in the settings is one clear sentence on stderr that names what to
 // change, and exit code 1, within ten seconds.
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	taken := start(t, folder(t).settings...)
 	port := taken.addr[strings.LastIndex(taken.addr, ":")+1:]
 	file := filepath.Join(t.TempDir(), "file")

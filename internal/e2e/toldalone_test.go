@@ -25,6 +25,7 @@ func (s *server) alone(tb testing.TB) {
 // TestToldAlone: who is to be told of a request, by a channel and by a hook, is told though nobody calls after the create;
 // and when its deadline passes with nobody there, that is told too. In a Worker, though the program has ended each time.
 func TestToldAlone(t *testing.T) {
+	t.Parallel()
 	onEachNotifying(t, func(t *testing.T, s *server, r *receiver) {
 		home := at(s, "home")
 		agent := home.profile(t, "agent", toWebhook(r.url+"/agent"))
@@ -53,6 +54,7 @@ func TestToldAlone(t *testing.T) {
 // TestRetriedAlone: an attempt that failed is made again in its time though nobody calls, under the same id. In a Worker, though
 // the program ended before that; and where it ended in the middle of an attempt, that is made again, too.
 func TestRetriedAlone(t *testing.T) {
+	t.Parallel()
 	onEachNotifying(t, func(t *testing.T, s *server, r *receiver) {
 		agent := at(s, "home").register(t, "agent")
 		phone := at(s, "home").profile(t, "phone", toWebhook(r.url+"/phone"))
@@ -89,6 +91,7 @@ func sameID(t *testing.T, all []arrival) {
 // TestCrashWhileTelling: the program ends in the middle of work, again and again, while it tells executors of it. Nothing
 // acknowledged is missing, what answers next is another program, and everybody is told of every request at least once.
 func TestCrashWhileTelling(t *testing.T) {
+	t.Parallel()
 	const rounds = 4
 	inEachStorage(t, func(t *testing.T, place storage) {
 		r := listen(t, "127.0.0.1")
@@ -161,6 +164,7 @@ func everyOneTold(t *testing.T, r *receiver, path string, refs []string) {
 // TestHangingReceivers: while receivers hang, who asks and who writes is answered. On a Worker their calls share the few
 // connections that it may have with the reads and writes of its storage.
 func TestHangingReceivers(t *testing.T) {
+	t.Parallel()
 	onEachNotifying(t, func(t *testing.T, s *server, r *receiver) {
 		const phones = 12
 		agent := at(s, "home").register(t, "agent")

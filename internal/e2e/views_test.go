@@ -47,6 +47,7 @@ func TestViewsFresh(t *testing.T) {
 
 // TestViews: what the views say of new data is what the API says, on a folder and on a bucket's objects.
 func TestViews(t *testing.T) {
+	t.Parallel()
 	inEachStorage(t, func(t *testing.T, place storage) {
 		s := start(t, place.settings...)
 		agent := at(s, "home").register(t, "agent")
@@ -68,6 +69,7 @@ func TestViews(t *testing.T) {
 // TestViewsOldData: so it is on data of the original server, torn lines and all, before this one has seen it and
 // after it went on with it.
 func TestViewsOldData(t *testing.T) {
+	t.Parallel()
 	place, _ := oldData(t, false)
 	before := askViews(t, place.data, "SELECT * EXCLUDE messages FROM threads WHERE exchange_id = 'home' ORDER BY thread_ref")
 	s := start(t, place.settings...)

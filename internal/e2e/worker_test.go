@@ -39,6 +39,7 @@ var notOnWorker = map[string]string{
 	"TestQueryOldData":             aboutOldFolder,
 	"TestCopyUnderLoad":            aboutCommand,
 	"TestCopyOldData":              aboutCommand,
+	"TestCapabilities":             aboutCommand,
 	"TestViewsOldData":             aboutOldFolder,
 	"TestQuestions":                aboutNothing,
 	"TestAlertRules":               aboutMetrics,

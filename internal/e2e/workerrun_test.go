@@ -73,12 +73,18 @@ func stopWranglers() {
 var quietly = []string{"CI=1", "NO_COLOR=1", "WRANGLER_SEND_METRICS=false", "WRANGLER_HIDE_BANNER=true", "CLOUDFLARE_CF_FETCH_ENABLED=false",
 	"WRANGLER_CI_DISABLE_CONFIG_WATCHING=true", "WRANGLER_WRITE_LOGS=false", "X_LOCAL_OBSERVABILITY=false", "X_LOCAL_EXPLORER=false"}
 
-// startWrangler starts one whose state is in a folder, and waits until it answers.
+// startWrangler starts one with the tests' own entry, whose state is in a folder, and waits until it answers.
 func startWrangler(folder string) (*wrangler, error) {
 	config, err := writeWorkerConfig(folder)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the Worker: %w", err)
 	}
+	return runWrangler("/-test/ready", "wrangler", "dev", "--local", "-c", config, "--log-level", "warn", "--persist-to", filepath.Join(folder, "state"))
+}
+
+// runWrangler runs a command that is wrangler's or leads to it, in the folder of the Worker, and waits until it answers
+// at a path.
+func runWrangler(ready string, command ...string) (*wrangler, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -86,13 +92,11 @@ func startWrangler(folder string) (*wrangler, error) {
 	addr := l.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
 	_ = l.Close() // somebody else might take it, who then can't be told from a fault
-	bin := filepath.Join(workerFolder(), "node_modules", ".bin")
 	// It is a shell that ends the group: with wrangler, and with this process, whose end closes what cat reads.
-	cmd := exec.Command("sh", "-c", `{ "$@" </dev/null; kill -9 0; } & cat >/dev/null; kill -9 0`, "sh",
-		filepath.Join(bin, "wrangler"), "dev", "--local", "-c", config, "--ip", "127.0.0.1", "--port", port, "--inspector-port", "0",
-		"--log-level", "warn", "--persist-to", filepath.Join(folder, "state"))
+	cmd := exec.Command("sh", append(append([]string{"-c", `{ "$@" </dev/null; kill -9 0; } & cat >/dev/null; kill -9 0`, "sh"}, command...),
+		"--ip", "127.0.0.1", "--port", port, "--inspector-port", "0")...)
 	cmd.Dir = workerFolder()
-	cmd.Env = append(append(environment(nil), "PATH="+bin+":"+os.Getenv("PATH")), quietly...)
+	cmd.Env = append(append(environment(nil), "PATH="+filepath.Join(workerFolder(), "node_modules", ".bin")+":"+os.Getenv("PATH")), quietly...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	holds, err := cmd.StdinPipe()
 	if err != nil {
@@ -115,18 +119,18 @@ func startWrangler(folder string) (*wrangler, error) {
 		_ = cmd.Wait()
 		close(w.exited)
 	}()
-	if err := w.ready(); err != nil {
+	if err := w.answers(ready); err != nil {
 		w.kill()
 		return nil, fmt.Errorf("%w:\n%s", err, w.log.tail(20))
 	}
 	return w, nil
 }
 
-// ready waits until it answers, which nothing tells at this level of its log.
-func (w *wrangler) ready() error {
+// answers waits until it answers 200 at a path. Nothing else tells that it is ready at every level of its log.
+func (w *wrangler) answers(path string) error {
 	late := time.After(workerWithin)
 	for {
-		if _, err := w.door("ready", nil); err == nil {
+		if _, err := fetch("http://" + w.addr + path); err == nil {
 			return nil
 		}
 		select {

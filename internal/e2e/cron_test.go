@@ -33,8 +33,7 @@ func (s *server) loseAlarms(tb testing.TB) {
 
 // TestSafetyNet: what is due is done though whoever kept the time has forgotten it: the program by looking into its log when
 // it begins, a Worker whose alarms are lost by its cron trigger. And who is to be told of that is told.
-func TestSafetyNet(t *testing.T) {
-	t.Parallel()
+func TestSafetyNet(t *testing.T) { // not in parallel: a cron trigger rings at every server in the Worker
 	inEachStorage(t, func(t *testing.T, place storage) {
 		r := listen(t, "127.0.0.1")
 		s := start(t, append(place.settings, toReceivers)...)

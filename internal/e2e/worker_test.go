@@ -63,7 +63,7 @@ var notOnWorker = map[string]string{
 	"TestMutantsApply":             aboutNothing,
 	"TestWorkerIsTold":             aboutNothing,
 	"TestDocs":                     "it needs Chromium, to which the page is the same file; TestHTTP asks for it",
-	"TestKill":                     "it is twenty starts; TestTerminateUnderLoad and TestCrash, which kill too, do the same in fewer",
+	"TestKill":                     "it reads the log after each of twenty kills as a directory; TestCrash and TestCrashWhileTelling end the program in a Worker",
 	"TestMutants":                  "it builds servers with a broken rule, each of which is the program",
 	"TestTorture":                  "its clock is the kernel's, which it moves for processes that it starts, and its faults are between the program and S3",
 }

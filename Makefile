@@ -57,9 +57,12 @@ worker: $(WORKER)/node_modules ## the Cloudflare Worker: its size, its R2 driver
 	cd $(WORKER) && npm run --silent worker:check && npm run --silent worker:suite
 	PATH="$(CURDIR)/$(WORKER)/node_modules/.bin:$$PATH" go test -tags $(TAGS),e2e -count=1 -timeout 15m -parallel $(WAITING) -v ./internal/e2e -args -worker
 
+# Medians of so many answers; 50 take a minute and a half.
+WORKER_ROUNDS ?= 50
+
 .PHONY: worker-bench
 worker-bench: $(WORKER)/node_modules ## the Cloudflare Worker against the same program begun for each request, as ratios of one run
-	cd $(WORKER) && npm run --silent worker:bench
+	cd $(WORKER) && npm run --silent worker:bench -- $(WORKER_ROUNDS)
 
 $(WORKER)/node_modules: $(WORKER)/package-lock.json $(WORKER)/package.json
 	npm ci --prefix $(WORKER)

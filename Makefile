@@ -174,14 +174,22 @@ install: ## put bin/mess-exchange and the unit of systemd under PREFIX=/usr/loca
 .PHONY: deploy
 deploy: deploy-systemd deploy-proxy deploy-docker ## every way to deploy it, tried for real (needs root and the Debian packages in .ci/run)
 
+# The image that `make image` wrote, to be tried in the place of one that is built for it: IMAGE=bin/image.tar.
+IMAGE ?=
+
+.PHONY: image
+image: ## build deploy/docker/Dockerfile on a stand-in for what it starts from, into bin/image.tar, which docker load reads
+	mkdir -p bin
+	deploy/test/image.sh bin/image.tar
+
 .PHONY: deploy-docker
 deploy-docker: ## the image built and run, and compose in both ways, on a Docker Engine in name spaces
-	deploy/test/docker.sh
+	deploy/test/docker.sh $(abspath $(IMAGE))
 
-# Apart from `make deploy`, as it builds Kubernetes itself first, from its modules: once, some minutes of two processors.
+# Apart from `make deploy`, as it builds Kubernetes itself first, from its modules: once, 1,465 s of processor time.
 .PHONY: deploy-kubernetes
 deploy-kubernetes: ## the Helm chart on a real Kubernetes of one node in name spaces (needs root, and the Debian packages that the script names)
-	deploy/test/kubernetes.sh
+	deploy/test/kubernetes.sh $(abspath $(IMAGE))
 
 .PHONY: deploy-proxy
 deploy-proxy: build ## nginx and Caddy in front of it, configured as docs/deployment.md says

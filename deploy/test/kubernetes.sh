@@ -2,7 +2,7 @@
 # kubernetes.sh installs the chart deploy/helm on a real Kubernetes of one node, which runs in name spaces of its own,
 # and looks at what becomes of it: on a volume and on a bucket, while pods are killed and replaced under load.
 # `kubernetes.sh ARCHIVE` takes an image that image.sh wrote instead of building one. `kubernetes.sh --tools` only
-# builds the programs of Kubernetes and helm, of which Debian has no packages: some minutes, once.
+# builds the programs of Kubernetes and helm, of which Debian has no packages: once, 1,465 s of processor time.
 # Beside what .ci/run installs it needs conntrack, containerd, containernetworking-plugins and etcd-server of Debian.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=kubernetes/cluster.sh

@@ -57,10 +57,10 @@ var mutants = []mutant{
 	}},
 	{"the fence compares versions, the first of which is fetched when it is needed", []edit{
 		{fenceFile, "	case o.last() < p.seq:\n		return nil\n	}\n", "	case unchanged(l, first.key, o.data):\n		return nil\n	}\n"},
-		{fenceFile, "// provedOpen notes", `var seen sync.Map
+		{fenceFile, "// provedOpen notes", `var fetchedFirst sync.Map
 
 func unchanged(l *Log, key string, data []byte) bool {
-	was, ok := seen.LoadOrStore(fmt.Sprintf("%p %s", l, key), string(data))
+	was, ok := fetchedFirst.LoadOrStore(fmt.Sprintf("%p %s", l, key), string(data))
 	return !ok || was == string(data)
 }
 

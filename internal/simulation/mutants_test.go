@@ -90,9 +90,14 @@ func (m mutant) play(t *testing.T, program string, from, n int) []int {
 
 // TestMutantsFollowTheCode: whoever changes the code learns at once which mutants must change with it.
 func TestMutantsFollowTheCode(t *testing.T) {
+	packages := compiledPackages(t, "../eventlog", "../engine", "../exchange")
 	for _, m := range mutants {
-		if len(m.sources(t)) == 0 {
+		changed := m.sources(t)
+		if len(changed) == 0 {
 			t.Errorf("%q changes nothing", m.name)
+		}
+		if err := packages.check(changed); err != nil {
+			t.Errorf("%q can't be built: %v", m.name, err)
 		}
 	}
 }

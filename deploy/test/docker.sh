@@ -220,7 +220,7 @@ inside() {
   stand_ins
   compose_default
   compose_s3
-  say "docker: all as it should be after $SECONDS s"
+  say "docker: all as it should be"
 }
 
 # clean removes what outlives the name spaces: the folder, and the empty control groups that are called after it.

@@ -32,7 +32,6 @@ kubernetes_programs() {
     GOFLAGS='' GOCACHE=$work/compiled CGO_ENABLED=0 go build -trimpath -gcflags 'all=-N -l -dwarf=false' -ldflags "$flags" -o "$folder/node.new" .
     for program in "${programs[@]}"; do ln -sf node "$folder/$program"; done
     mv "$folder/node.new" "$folder/node"
-    say "   after $SECONDS s"
   ) 9>"$folder/lock"
   echo "$folder"
 }
@@ -219,7 +218,6 @@ inside() {
   trap '(($? == 0)) || cluster_confess' EXIT
   say "a cluster"
   cluster_up
-  say "   after $SECONDS s"
   images import "$archive"
   for tag in latest next; do images tag docker.io/library/mess-exchange:test docker.io/your-registry/mess-exchange:$tag; done
   with_libraries "$s3" "$work/s3"
@@ -234,7 +232,7 @@ inside() {
   many_servers
   killed_under_load
   replaced_under_load
-  say "kubernetes: all as it should be after $SECONDS s"
+  say "kubernetes: all as it should be"
 }
 
 # clean removes what outlives the name spaces: the folder, and the empty control groups that are called after it.

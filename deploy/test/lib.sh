@@ -8,7 +8,8 @@ REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mess-exchange/deploy
 
-say() { echo "   $*" >&2; }
+# say tells what is next, and how many seconds the script has run for.
+say() { printf '%5d s  %s\n' "$SECONDS" "$*" >&2; }
 
 die() {
   echo "FAILED: $*" >&2

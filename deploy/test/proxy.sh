@@ -117,7 +117,7 @@ behind() {
   kill "$proxy" "$server"
   wait "$proxy" || true
   wait "$server"
-  say "behind $1: all as it should be after $SECONDS s"
+  say "behind $1: all as it should be"
 }
 
 if [[ ${1:-} == --apart ]]; then

@@ -60,14 +60,10 @@ func queryFresh(t *testing.T, place storage) {
 var otherExchanges = []string{"007", "2026", "2026-01-01", "true", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "0", "1e5", "00-00-00", "false", "home-2", "NaN"}
 
 // TestQueryHostile: 5,000 events made to mislead, in an exchange beside ten others with misleading
-// names. The query gives exactly what was sent. Of a Worker there are 1,000: the program in it writes the same, and calls
-// take wrangler twenty times as long.
+// names. The query gives exactly what was sent.
 func TestQueryHostile(t *testing.T) {
 	t.Parallel()
-	enough := 5000
-	if *onWorker {
-		enough = 1000
-	}
+	const enough = 5000
 	place := folder(t)
 	s := start(t, place.settings...)
 	h := newHostility(t, s)

@@ -53,8 +53,9 @@ func hangUp(t *testing.T, store *faultblob.Store) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	store.OnAnswer(func(_ context.Context, op faultblob.Op) {
 		if op.Kind == faultblob.Put && strings.HasPrefix(op.Key, eventlog.Prefix("home")) {
-			cancel()
 			store.OnAnswer(nil)
+			cancel()
+			time.Sleep(1) // until it has gone: the answer would be there as well
 		}
 	})
 	return ctx

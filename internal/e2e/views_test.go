@@ -110,7 +110,7 @@ func tellStories(t *testing.T, agent, phone, robot client) {
 	robot.set(t, handed, "claimed")
 	agent.set(t, agent.create(t, intent("Never mind")), "cancelled")
 	phone.set(t, agent.create(t, intent("No")), "declined")
-	late := agent.create(t, map[string]any{"intent": "Too late", "needed_by": time.Now().Add(300 * time.Millisecond).UTC().Format(time.RFC3339Nano)})
+	late := agent.create(t, map[string]any{"intent": "Too late", "needed_by": time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339Nano)}) // a Worker that is busy takes its time
 	for agent.thread(t, late).Status != "expired" {
 		agent.want(t, http.StatusOK, "GET", "/requests/"+late+"?wait=5s", nil)
 	}

@@ -188,7 +188,7 @@ deploy-docker: ## the image built and run, and compose in both ways, on a Docker
 
 # Apart from `make deploy`, as it builds Kubernetes itself first, from its modules: once, 1,465 s of processor time.
 .PHONY: deploy-kubernetes
-deploy-kubernetes: ## the Helm chart on a real Kubernetes of one node in name spaces (needs root, and the Debian packages that the script names)
+deploy-kubernetes: ## the Helm chart on a real Kubernetes of one node in name spaces (needs root and the Debian packages in .ci/run)
 	deploy/test/kubernetes.sh $(abspath $(IMAGE))
 
 .PHONY: deploy-proxy

@@ -3,7 +3,7 @@
 # and looks at what becomes of it: on a volume and on a bucket, while pods are killed and replaced under load.
 # `kubernetes.sh ARCHIVE` takes an image that image.sh wrote instead of building one. `kubernetes.sh --tools` only
 # builds the programs of Kubernetes and helm, of which Debian has no packages: once, 1,465 s of processor time.
-# Beside what .ci/run installs it needs conntrack, containerd, containernetworking-plugins and etcd-server of Debian.
+# It needs root, and what .ci/run installs.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=kubernetes/cluster.sh
 source "$REPOSITORY/deploy/test/kubernetes/cluster.sh"

@@ -12,7 +12,7 @@ import (
 // that is deployed. It says what it is, does what is asked, and when it is killed and begun again on its folder it has all
 // that it had.
 func TestWorkerDev(t *testing.T) {
-	if !*onWorker {
+	if !*onWorker { // `make e2e` has no wrangler; `make worker` has, and CI runs both
 		t.Skip("it is about the Worker alone: make worker")
 	}
 	folder := t.TempDir()

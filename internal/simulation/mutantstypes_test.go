@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,15 +29,12 @@ func compiledPackages(t *testing.T, folders ...string) compiled {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-tags", "grpcnotrace", "-export", "-deps", "-json=ImportPath,Export,Dir,GoFiles,DepOnly"}, folders...)...)
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	all := compiled{exports: map[string]string{}, sources: map[string][]string{}}
-	for decoder := json.NewDecoder(out); ; {
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
 			ImportPath, Export, Dir string
 			GoFiles                 []string
@@ -55,9 +53,6 @@ func compiledPackages(t *testing.T, folders ...string) compiled {
 				all.sources[p.Dir] = append(all.sources[p.Dir], filepath.Join(p.Dir, name))
 			}
 		}
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

@@ -9,7 +9,8 @@
 //   - the server against a bare net/http handler that has the server's own answers to reads ready, and
 //     commits what is posted with the same group commit and nothing else (bare.go); one table for each
 //     number of -threads;
-//   - creates on an S3 server against the rate of its single PUTs (s3.go), unless -s3=false;
+//   - creates on an S3 server against the rate of its single PUTs (s3.go), with the server here and
+//     as if it were some milliseconds away (distance.go), unless -s3=false;
 //   - with -scale, what requests cost with that many threads against a hundred, what a thread takes of memory
 //     that nobody asks for, and how long a start takes with that many events (scale.go).
 //

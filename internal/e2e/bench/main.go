@@ -11,15 +11,16 @@ import (
 
 // options of a run.
 type options struct {
-	server  string
-	threads []int
-	only    string
-	rounds  int
-	span    time.Duration
-	s3      bool
-	scale   int
-	settle  time.Duration
-	single  bool
+	server   string
+	threads  []int
+	only     string
+	rounds   int
+	span     time.Duration
+	s3       bool
+	distance time.Duration
+	scale    int
+	settle   time.Duration
+	single   bool
 }
 
 func main() {
@@ -34,6 +35,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each measurement; the median is printed")
 	flag.DurationVar(&o.span, "span", time.Second, "length of one measurement")
 	flag.BoolVar(&o.s3, "s3", true, "measure creates on an S3 server, too; the first time it is built")
+	flag.DurationVar(&o.distance, "s3-distance", 10*time.Millisecond, "how much later answers of the S3 server come when it is measured as if on another machine")
 	flag.IntVar(&o.scale, "scale", 0, "threads to measure growth, memory and starts with; 0 leaves that out")
 	flag.DurationVar(&o.settle, "settle", 130*time.Second, "how old a server must be before its memory is read: the runtime gives back what it does not need every two minutes")
 	flag.BoolVar(&o.single, "single", false, "measure the start with one event an object, too: writes a file an event")

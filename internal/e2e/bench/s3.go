@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +16,8 @@ import (
 )
 
 // compareS3 prints how many creates a second one exchange takes in a bucket, against how many objects the
-// bucket takes of one connection.
+// bucket takes of one connection: on this machine, where server, store and load share its processors, and at
+// a distance, as buckets are, where there is time to wait for the store.
 func compareS3(o options) (err error) {
 	folder, err := os.MkdirTemp("", "mess-bench-")
 	if err != nil {
@@ -27,12 +29,26 @@ func compareS3(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	fmt.Println()
+	if err := compareBucket(o, store, store.Endpoint, "on this machine"); err != nil {
+		return err
+	}
+	far, err := newDistance(strings.TrimPrefix(store.Endpoint, "http://"), o.distance)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, far.Close()) }()
+	return compareBucket(o, store, "http://"+far.address(), o.distance.String()+" away")
+}
+
+// compareBucket measures a new bucket of the store, which answers at endpoint.
+func compareBucket(o options, store *s3test.Server, endpoint, where string) error {
 	bucket, err := store.MakeBucket(context.Background())
 	if err != nil {
 		return err
 	}
 	ours, err := start(&place{env: []string{
-		"STORAGE_TYPE=s3", "S3_ENDPOINT=" + store.Endpoint, "S3_BUCKET=" + bucket,
+		"STORAGE_TYPE=s3", "S3_ENDPOINT=" + endpoint, "S3_BUCKET=" + bucket,
 		"S3_ACCESS_KEY=" + store.AccessKey, "S3_SECRET_KEY=" + store.SecretKey,
 	}}, o.server, "serve")
 	if err != nil {
@@ -42,21 +58,22 @@ func compareS3(o options) (err error) {
 	if err := ours.register(); err != nil {
 		return err
 	}
+	client := s3.New(store.Client().Options(), func(options *s3.Options) { options.BaseEndpoint = &endpoint })
 	var creates, puts []result
 	for range o.rounds {
 		r, err := ours.run(measureCreate64, o.span)
 		if err != nil {
 			return err
 		}
-		rate, err := putRate(store.Client(), bucket, o.span)
+		rate, err := putRate(client, bucket, o.span)
 		if err != nil {
 			return err
 		}
 		creates, puts = append(creates, r), append(puts, result{rate: rate})
 	}
 	x, y := median(creates), median(puts)
-	fmt.Printf("\non S3: %.0f creates/s at %d connections, %.1f times the %.0f single PUTs/s of one connection; p99 %.1f ms\n",
-		x.rate, measureCreate64.connections, x.rate/y.rate, y.rate, ms(x.p99))
+	fmt.Printf("S3 server %s: %.0f creates/s at %d connections, %.1f times the %.0f single PUTs/s of one connection; p99 %.1f ms\n",
+		where, x.rate, measureCreate64.connections, x.rate/y.rate, y.rate, ms(x.p99))
 	return nil
 }
 

@@ -176,7 +176,7 @@ load_begins() {
 }
 load_ends() {
   kill -INT "$load" 2>/dev/null || true
-  wait "$load" || die "under load: $(cat "$load_log")"
+  wait "$load" || die "under load, exit status $?: $(cat "$load_log")"
   say "   $(tail -1 "$load_log")"
 }
 
@@ -226,9 +226,12 @@ inside() {
   images import "$work/s3.tar"
   sed "s,WORK,$work," "$here/fixtures.yaml" | kubectl apply --validate=strict -f - >/dev/null
   kubectl wait --for=condition=Established crd/servicemonitors.monitoring.coreos.com --timeout 60s >/dev/null
+  # One server is started, waited for and ended while the chart is looked at.
+  one_server &
+  local one=$!
   chart_is_right
   api_server_takes_it
-  one_server
+  wait "$one" || die "one server on a volume: see above"
   many_servers
   killed_under_load
   replaced_under_load

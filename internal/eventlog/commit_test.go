@@ -357,13 +357,18 @@ func TestLosingEveryRace(t *testing.T) {
 		r, rival := start(t, b.Store(true)), start(t, b.Store(true))
 		r.store.OnCall(func(_ context.Context, op faultblob.Op) faultblob.Fault {
 			if op.Kind == faultblob.Put {
+				time.Sleep(100 * time.Millisecond)
 				rival.do(t, say("rival"))
 			}
 			return faultblob.None
 		})
+		began := time.Now()
 		must(t, r.Submit(t.Context(), say("a")), ErrOverloaded)
-		if got := actors(checked(t, b)); slices.Contains(got, "a") || len(got) != maxLost {
-			t.Errorf("log: %v", got)
+		if took := time.Since(began); took < loseFor || took > loseFor+time.Second {
+			t.Errorf("it tried for %v", took)
+		}
+		if got := actors(checked(t, b)); slices.Contains(got, "a") || len(got) != 50 {
+			t.Errorf("log: %d %v", len(got), got)
 		}
 	})
 }

@@ -108,6 +108,7 @@ func answer(batch []*pending, err error) {
 // commit brings every command of a batch to its result. A batch too big for one commit goes out in
 // several; after a lost race what is left is decided again on the state that won.
 func (l *Log) commit(batch []*pending) {
+	began := time.Now()
 	for lost := 0; ; {
 		if batch = live(batch); len(batch) == 0 {
 			return
@@ -121,7 +122,7 @@ func (l *Log) commit(batch []*pending) {
 		switch {
 		case errors.Is(err, errLost):
 			batch = append(d.decided, d.rest...)
-			if lost++; lost >= maxLost {
+			if lost++; lost >= maxLost && time.Since(began) >= loseFor {
 				l.shed(batch, fmt.Errorf("%w: other writers won %d positions in a row", ErrOverloaded, lost), nil)
 				return
 			}
@@ -138,7 +139,7 @@ func (l *Log) commit(batch []*pending) {
 			batch = append(d.decided, d.rest...)
 		default:
 			answer(d.decided, nil)
-			lost = 0
+			began, lost = time.Now(), 0
 			if len(d.object.events) > 0 {
 				l.makeRoom()
 			}

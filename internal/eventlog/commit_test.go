@@ -363,7 +363,13 @@ func TestLosingEveryRace(t *testing.T) {
 			return faultblob.None
 		})
 		began := time.Now()
+		behind := make(chan error)
+		go func() {
+			time.Sleep(time.Second)
+			behind <- r.Submit(t.Context(), say("a"))
+		}()
 		must(t, r.Submit(t.Context(), say("a")), ErrOverloaded)
+		must(t, <-behind, ErrOverloaded)
 		if took := time.Since(began); took < loseFor || took > loseFor+time.Second {
 			t.Errorf("it tried for %v", took)
 		}

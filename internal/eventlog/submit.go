@@ -169,8 +169,12 @@ func (l *Log) shed(batch []*pending, err error, rest []*pending) {
 	rest = append(rest, l.queue...)
 	l.queue = nil
 	l.mu.Unlock()
+	behind := ErrUnavailable
+	if errors.Is(err, ErrOverloaded) {
+		behind = ErrOverloaded
+	}
 	answer(batch, err)
-	answer(rest, fmt.Errorf("%w: the commit before failed", ErrUnavailable))
+	answer(rest, fmt.Errorf("%w: the commit before failed", behind))
 }
 
 // gone reports whether the log has failed.

@@ -218,6 +218,7 @@ func TestAttachmentsByName(t *testing.T) {
 			if _, err := b.ReadFrom(a.Content); err != nil {
 				t.Fatal(err)
 			}
+			a.Content.Close()
 			if got := b.String() + " " + a.Type; got != want || a.Tag == "" {
 				t.Errorf("%s: got %.40q, want %.40q", name, got, want)
 			}
@@ -255,6 +256,7 @@ func TestReadAttachment(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
+			defer found.Content.Close()
 			if _, err := found.Content.Seek(from, 0); err != nil {
 				return nil, err
 			}

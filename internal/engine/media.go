@@ -19,13 +19,18 @@ import (
 // of it is lost traffic, and each is a call of the store.
 const readAtOnce = 4 << 20
 
-// Attachment is a medium of a thread.
+// Attachment is a medium of a thread. Who has it closes its Content.
 type Attachment struct {
 	Name    string
-	Type    string        // a media type
-	Tag     string        // changes with the content; letters, digits and hyphens
-	Content io.ReadSeeker // read from the store as it is needed, while the context of the call lasts
+	Type    string            // a media type
+	Tag     string            // changes with the content; letters, digits and hyphens
+	Content io.ReadSeekCloser // read from the store as it is needed, while the context of the call lasts
 }
+
+// inMemory is content that needs no closing.
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
 
 // Attachment returns the medium of that name, as of the head of the log. A name may be the last part of a key, as
 // links have it, which is never another's; the name that a message gives it, the newest medium of which counts;
@@ -70,7 +75,7 @@ func (e *Engine) mediumIn(ctx context.Context, m *exchange.Message, number int, 
 		}
 		if content, ok := medium.Decode(); ok {
 			sum := sha256.Sum256(content)
-			return &Attachment{Name: name, Type: media.CleanType(medium.Type, ""), Tag: hex.EncodeToString(sum[:16]), Content: bytes.NewReader(content)}
+			return &Attachment{Name: name, Type: media.CleanType(medium.Type, ""), Tag: hex.EncodeToString(sum[:16]), Content: inMemory{bytes.NewReader(content)}}
 		}
 	}
 	return nil

@@ -269,6 +269,7 @@ func TestUploadsAreNamed(t *testing.T) {
 			if b, err := io.ReadAll(a.Content); err != nil || !bytes.Equal(b, photoBytes(1, 10)) {
 				t.Errorf("%s: %q, %v", name, b, err)
 			}
+			a.Content.Close()
 		}
 		for _, gone := range []string{media.Path("home", ref, path.Base(newAttachmentKey("home", ref, "x.jpg")))} {
 			wantCode(t, e.Update(t.Context(), agent, &exchange.Update{Ref: ref, Mess: []json.RawMessage{[]byte(`{"image":"` + gone + `"}`)}}), exchange.CodeInvalid)

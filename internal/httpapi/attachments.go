@@ -49,9 +49,7 @@ func (a attachmentAnswer) VisitGetAttachmentResponse(w http.ResponseWriter) erro
 	w.Header().Set("Content-Type", a.Type)
 	w.Header().Set("Content-Disposition", disposition(a.Type, a.Name))
 	w.Header().Set("ETag", `"`+a.Tag+`"`)
-	if c, ok := a.Content.(io.Closer); ok {
-		defer c.Close() // it was only read
-	}
+	defer a.Content.Close() // it was only read
 	content := &watchedReader{ReadSeeker: a.Content}
 	late := &lateWriter{ResponseWriter: w}
 	http.ServeContent(late, a.request, "", time.Time{}, content)

@@ -82,8 +82,13 @@ func (w willing) Export(ctx context.Context, _ engine.Caller, ref string) (*mess
 	return t, errors.Join(err, w.do(ctx))
 }
 
+// aPhoto is content that needs no closing.
+type aPhoto struct{ *strings.Reader }
+
+func (aPhoto) Close() error { return nil }
+
 func (w willing) Attachment(ctx context.Context, _ engine.Caller, _, name string) (*engine.Attachment, error) {
-	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: strings.NewReader("a photo")}, w.do(ctx)
+	return &engine.Attachment{Name: name, Type: "image/png", Tag: "1", Content: aPhoto{strings.NewReader("a photo")}}, w.do(ctx)
 }
 
 func (w willing) Upload(ctx context.Context, _ engine.Caller, ref, name, mediaType string, content io.Reader) (exchange.Attachment, error) {

@@ -2,53 +2,48 @@ package main
 
 import (
 	"io"
-	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
 
 // TestDistance wants what is said to come whole, an answer after the round trip, and an end of everything.
 func TestDistance(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() { // ends with the way
-		c, err := l.Accept()
-		if err == nil {
-			_, _ = io.Copy(c, c)
-			_ = c.Close()
-		}
-	}()
+	host := make(chan string, 1)
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host <- r.Host
+		_, _ = io.Copy(w, r.Body)
+	}))
+	defer echo.Close()
 	const roundTrip = 20 * time.Millisecond
-	d, err := newDistance(l.Addr().String(), roundTrip)
+	d, err := newDistance(echo.URL, roundTrip)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("tcp", d.address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	said, heard := []byte("is the garage door closed?"), make([]byte, 26)
+	const said = "is the garage door closed?"
 	began := time.Now()
-	if _, err := c.Write(said); err != nil {
+	resp, err := http.Post(d.endpoint(), "text/plain", strings.NewReader(said))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(c, heard); err != nil || string(heard) != string(said) {
+	heard, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || string(heard) != said {
 		t.Fatalf("heard %q, %v", heard, err)
 	}
 	if took := time.Since(began); took < roundTrip {
 		t.Errorf("the answer came after %v, before the round trip of %v", took, roundTrip)
 	}
+	if got := "http://" + <-host; got != d.endpoint() {
+		t.Errorf("the server was asked as %s, and not as %s, which is what a client signs", got, d.endpoint())
+	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	if n, err := c.Read(heard); err == nil {
-		t.Errorf("heard %q on a closed way", heard[:n])
-	}
-	if _, err := net.Dial("tcp", d.address()); err == nil {
-		t.Error("a closed way takes connections")
+	if resp, err := http.Get(d.endpoint()); err == nil {
+		resp.Body.Close()
+		t.Error("a closed way answers")
 	}
 }

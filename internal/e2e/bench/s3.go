@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,12 +32,12 @@ func compareS3(o options) (err error) {
 	if err := compareBucket(o, store, store.Endpoint, "on this machine"); err != nil {
 		return err
 	}
-	far, err := newDistance(strings.TrimPrefix(store.Endpoint, "http://"), o.distance)
+	far, err := newDistance(store.Endpoint, o.distance)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, far.Close()) }()
-	return compareBucket(o, store, "http://"+far.address(), o.distance.String()+" away")
+	return compareBucket(o, store, far.endpoint(), o.distance.String()+" away")
 }
 
 // compareBucket measures a new bucket of the store, which answers at endpoint.
